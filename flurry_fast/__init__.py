@@ -1,0 +1,1 @@
+"""Exact counters and a Parquet archive from device reports on Kafka."""
