@@ -1,10 +1,23 @@
 //! The binding crate: flurry-core for Python, as `flurry_fast._core`.
+//! One file a room; each registers what it offers.
 #![deny(unsafe_op_in_unsafe_fn)]
 
 use pyo3::prelude::*;
 
+mod archive;
+mod blocks;
+mod decode;
+mod engine;
+mod plan;
+mod simulate;
+
 #[pymodule]
 #[pyo3(name = "_core")]
-fn core_module(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    decode::register(module)?;
+    plan::register(module)?;
+    blocks::register(module)?;
+    engine::register(module)?;
+    archive::register(module)?;
+    simulate::register(module)
 }

@@ -3,5 +3,25 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+// wire format
+pub mod json;
 pub mod reason;
 pub mod report;
+pub mod wire;
+
+// rollups and counter blocks
+pub mod clock;
+pub mod counters;
+pub mod engine;
+pub mod plan;
+pub mod zone;
+
+// the archive's columns
+pub mod archive;
+
+// simulated devices
+pub mod sim;
+
+/// Version of everything that can change a counter for the same bytes: the
+/// decoder, its limits, and docs/counters.md. Part of every plan id.
+pub const SEMANTICS_VERSION: u32 = 1;

@@ -189,26 +189,53 @@ impl Report<'_> {
     /// Empties every vector and resets every field, keeping the allocations.
     pub fn clear(&mut self) {
         let Report {
-            ad_ids, device_ids, properties, referrer, launch_options, origins, sessions, values,
-            pairs, counts, events, params, errors, ..
+            ad_ids,
+            device_ids,
+            properties,
+            referrer,
+            launch_options,
+            origins,
+            sessions,
+            values,
+            pairs,
+            counts,
+            events,
+            params,
+            errors,
+            ..
         } = std::mem::take(self);
         macro_rules! reuse {
             ($($vec:ident),*) => { $( { let mut v = $vec; v.clear(); self.$vec = v; } )* };
         }
         reuse!(
-            ad_ids, device_ids, properties, referrer, launch_options, origins, sessions, values,
-            pairs, counts, events, params, errors
+            ad_ids,
+            device_ids,
+            properties,
+            referrer,
+            launch_options,
+            origins,
+            sessions,
+            values,
+            pairs,
+            counts,
+            events,
+            params,
+            errors
         );
     }
 
     /// The device's own id: the bytes of the first id of type 0, or nothing.
     pub fn device_id(&self) -> &[u8] {
-        self.device_ids.iter().find(|(kind, _)| *kind == 0).map_or(&[], |(_, bytes)| bytes)
+        self.device_ids
+            .iter()
+            .find(|(kind, _)| *kind == 0)
+            .map_or(&[], |(_, bytes)| bytes)
     }
 }
 
 /// The part of a flat vector that a span names. Spans are made by the decoder
 /// and always lie inside; an impossible one reads as empty rather than panic.
 pub fn slice<'v, T>(flat: &'v [T], span: &Span) -> &'v [T] {
-    flat.get(span.start as usize..span.end as usize).unwrap_or(&[])
+    flat.get(span.start as usize..span.end as usize)
+        .unwrap_or(&[])
 }

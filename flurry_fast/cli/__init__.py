@@ -1,0 +1,44 @@
+"""The command line: one file a command, loaded only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+# name -> (module, one-line help); the module offers a click command `command`.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "decode": ("flurry_fast.cli.decode", "Print device reports as people or scripts want to read them."),
+    "simulate": ("flurry_fast.cli.simulate", "Send the reports of a simulated fleet to Kafka or a file."),
+    "broker": ("flurry_fast.cli.broker", "Run the embedded broker (librdkafka's mock cluster)."),
+    "consume": ("flurry_fast.cli.consume", "Read reports from Kafka; write counters and archive."),
+    "counters": ("flurry_fast.cli.counters", "Print an app's counters."),
+    "apps": ("flurry_fast.cli.apps", "List the busiest apps."),
+    "archive": ("flurry_fast.cli.archive", "List or verify the archive."),
+    "audit": ("flurry_fast.cli.audit", "Check every counter block against the archive."),
+    "config": ("flurry_fast.cli.config", "Check, show or write the configuration."),
+    "demo": ("flurry_fast.cli.demo", "Watch all of it run for a minute, with kills, and be audited."),
+}
+
+
+class _Commands(click.Group):
+    """Imports a command's module when it is used, so that --help stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="flurry-fast")
+def main() -> None:
+    """Exact counters and a Parquet archive from device reports on Kafka."""
