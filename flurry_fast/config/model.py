@@ -1,0 +1,234 @@
+"""Every setting of flurry_fast: one frozen value, parsed once and passed down.
+
+A field's `json_schema_extra={"unit": ...}` is what documentation and `config show` print it in.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from flurry_fast.config.units import ByteSize, Duration
+
+BYTES: dict[str, Any] = {"unit": "bytes"}
+SECONDS: dict[str, Any] = {"unit": "seconds"}
+SECRET_WORDS = ("password", "secret", "ssl.key", "token", "jaas", "oauthbearer.config")
+
+# Set by the consumer itself: the scheme is only exact with these values (docs/exactness.md).
+RESERVED_LIBRDKAFKA = {
+    "bootstrap.servers": "use kafka.bootstrap",
+    "metadata.broker.list": "use kafka.bootstrap",
+    "group.id": "use kafka.group",
+    "group.instance.id": "use kafka.instance_id",
+    "session.timeout.ms": "use kafka.session_timeout",
+    "enable.auto.commit": "positions are committed only after every sink has them",
+    "enable.auto.offset.store": "positions are committed only after every sink has them",
+    "auto.offset.reset": "a reset would lose or repeat records, it is always error",
+    "isolation.level": "offsets below a position must not appear later",
+    "enable.partition.eof": "the drain expects records only",
+    "partitioner": "a session must always meet the same partition",
+}
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Kafka(Section):
+    """Where reports come from."""
+
+    bootstrap: str | None = Field(
+        None, description="Brokers as host:port, comma-separated. Unset: the embedded broker named by broker_file."
+    )
+    topic: str = Field("reports", min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$", description="The topic.")
+    group: str = Field("flurry-fast", min_length=1, description="The consumer group.")
+    broker_file: Path = Field(
+        Path("data/broker.json"), description="Where `flurry-fast broker` writes its address; read without bootstrap."
+    )
+    connect_timeout: Duration = Field(
+        30.0, gt=0, le=3600, description="How long to wait for a broker at the start.", json_schema_extra=SECONDS
+    )
+    request_timeout: Duration = Field(
+        10.0, gt=0, le=300, description="Deadline of one metadata, watermark or commit call.", json_schema_extra=SECONDS
+    )
+    session_timeout: Duration = Field(
+        10.0,
+        ge=1,
+        le=1800,
+        description="A consumer silent for this long loses its partitions; a third of it is what a revoke may drain.",
+        json_schema_extra=SECONDS,
+    )
+    instance_id: str | None = Field(
+        None, description="Static member name: a restarted process takes its partitions back at once. One per process."
+    )
+    librdkafka: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="Passed to librdkafka as they are (TLS, SASL, fetch tuning)."
+    )
+    secret_files: dict[str, Path] = Field(
+        default_factory=dict, description="librdkafka settings whose value is the content of a file (passwords)."
+    )
+
+    @field_validator("librdkafka", "secret_files")
+    @classmethod
+    def _refuse_reserved(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            if name in RESERVED_LIBRDKAFKA:
+                raise ValueError(f"{name} can not be set here: {RESERVED_LIBRDKAFKA[name]}")
+        return value
+
+
+class Consume(Section):
+    """The consumer loop."""
+
+    sinks: tuple[Literal["counters", "archive"], ...] = Field(
+        ("counters", "archive"), min_length=1, description="What this process writes, in its own consumer group."
+    )
+    batch_messages: int = Field(10_000, ge=1, le=1_000_000, description="Most messages of one turn of the loop.")
+    batch_bytes: ByteSize = Field(
+        16 * 2**20, ge=2**16, le=2**30, description="Most payload bytes of one turn.", json_schema_extra=BYTES
+    )
+    batch_wait: Duration = Field(
+        0.1, ge=0.001, le=5, description="Longest wait for a message in one turn.", json_schema_extra=SECONDS
+    )
+    memory: ByteSize = Field(
+        2**30,
+        ge=64 * 2**20,
+        description="Budget over blocks, archive buffers, batches and flushes in flight; past it: flush, then pause.",
+        json_schema_extra=BYTES,
+    )
+    drain_timeout: Duration | None = Field(
+        None,
+        gt=0,
+        description="What a revoke or a SIGTERM may spend on writing. Unset: a third of kafka.session_timeout.",
+        json_schema_extra=SECONDS,
+    )
+    commit_interval: Duration = Field(
+        1.0, ge=0.05, le=300, description="How often the durable minimum is committed.", json_schema_extra=SECONDS
+    )
+    unhealthy_after: Duration = Field(
+        120.0,
+        gt=0,
+        description="Health turns red when nothing became durable for this long although there is something to write.",
+        json_schema_extra=SECONDS,
+    )
+    status_file: Path | None = Field(
+        None, description="Rewritten atomically every second with what the consumer is doing, as one JSON line."
+    )
+
+
+class Counters(Section):
+    """The counters sink."""
+
+    store: str = Field(
+        "sqlite:data/counters.sqlite",
+        description="Cell store: sqlite:PATH, or memory: (forgotten at exit; for tries and tests).",
+    )
+
+    @field_validator("store")
+    @classmethod
+    def _known_store(cls, value: str) -> str:
+        kind, _, rest = value.partition(":")
+        if kind not in ("sqlite", "memory") or (kind == "sqlite" and not rest):
+            raise ValueError(f"{value!r} names no cell store, there are sqlite:PATH and memory:")
+        return value
+
+    flush_bytes: ByteSize = Field(
+        64 * 2**20, ge=1, description="Flush when blocks hold this much unwritten.", json_schema_extra=BYTES
+    )
+    flush_rows: int = Field(50_000, ge=1, description="Flush when this many blocks are unwritten.")
+    flush_age: Duration = Field(
+        10.0,
+        gt=0,
+        le=86400,
+        description="Flush when the oldest unwritten record is this old.",
+        json_schema_extra=SECONDS,
+    )
+    chunk_rows: int = Field(2_000, ge=1, le=100_000, description="Blocks of one store call.")
+    write_timeout: Duration = Field(
+        30.0, gt=0, le=3600, description="Deadline of one store call.", json_schema_extra=SECONDS
+    )
+    retry_wait: Duration = Field(
+        0.2,
+        gt=0,
+        le=60,
+        description="First pause before a failed flush is sent again; it doubles.",
+        json_schema_extra=SECONDS,
+    )
+    retry_wait_max: Duration = Field(
+        10.0, gt=0, le=600, description="Longest pause between two tries.", json_schema_extra=SECONDS
+    )
+
+
+class Archive(Section):
+    """The archive sink."""
+
+    root: Path = Field(Path("data/archive"), description="Folder of the raw data log archive (Parquet).")
+    roll_bytes: ByteSize = Field(
+        128 * 2**20, ge=2**10, description="Close a file at this many wire bytes.", json_schema_extra=BYTES
+    )
+    roll_rows: int = Field(200_000, ge=1, le=10_000_000, description="Close a file at this many reports.")
+    roll_age: Duration = Field(
+        60.0,
+        gt=0,
+        le=86400,
+        description="Close a file when its first report waited this long; bounds what is read again after a crash.",
+        json_schema_extra=SECONDS,
+    )
+    compression_level: int = Field(3, ge=1, le=19, description="Zstandard level.")
+    retry_wait: Duration = Field(
+        0.5,
+        gt=0,
+        le=60,
+        description="First pause before a failed file is tried again; it doubles.",
+        json_schema_extra=SECONDS,
+    )
+    retry_wait_max: Duration = Field(
+        30.0, gt=0, le=600, description="Longest pause between two tries.", json_schema_extra=SECONDS
+    )
+
+
+class PlanFile(Section):
+    """What is counted."""
+
+    path: Path | None = Field(None, description="A plan in TOML (docs/counters.md). Unset: the plan of the package.")
+
+
+class Metrics(Section):
+    """Prometheus."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="Port of /metrics and /health; 0: none.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+
+
+class Log(Section):
+    """What the process says on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is written.")
+    format: Literal["auto", "console", "json"] = Field(
+        "auto", description="console for people, json for collectors; auto: console on a terminal, else json."
+    )
+
+
+class Settings(Section):
+    """All settings; every section has defaults that work on an empty machine, below ./data."""
+
+    kafka: Kafka = Kafka()
+    consume: Consume = Consume()
+    counters: Counters = Counters()
+    archive: Archive = Archive()
+    plan: PlanFile = PlanFile()
+    metrics: Metrics = Metrics()
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _flushes_fit(self) -> Settings:
+        if self.consume.batch_bytes * 2 > self.consume.memory:
+            raise ValueError("consume.memory must hold at least two batches (consume.batch_bytes)")
+        return self
+
+
+def is_secret(key: str) -> bool:
+    """Whether a dotted key's value must never be shown."""
+    return any(word in key.lower() for word in SECRET_WORDS) and not key.startswith("kafka.secret_files")

@@ -1,0 +1,47 @@
+"""`--config FILE` and `--set KEY=VALUE` for a click command."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flurry_fast.config.load import Loaded, load
+
+
+def _overrides(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    overrides = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise click.BadParameter(f"{pair!r} is not KEY=VALUE, like kafka.topic=reports")
+        overrides[key.strip()] = value
+    return overrides
+
+
+def loaded_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """As `settings_options`, but passes `loaded: Loaded` (settings with the origin of each value)."""
+
+    @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Settings in TOML.")
+    @click.option(
+        "--set", "overrides", multiple=True, metavar="KEY=VALUE", callback=_overrides, help="Override one setting."
+    )
+    @functools.wraps(command)
+    def wrapped(*args: Any, config_file: Path | None, overrides: dict[str, str], **kwargs: Any) -> Any:
+        return command(*args, loaded=load(config_file, overrides, os.environ), **kwargs)
+
+    return wrapped
+
+
+def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--config` and `--set`; it receives `settings: Settings`. A refusal exits with 2."""
+
+    @functools.wraps(command)
+    def unpack(*args: Any, loaded: Loaded, **kwargs: Any) -> Any:
+        return command(*args, settings=loaded.settings, **kwargs)
+
+    return loaded_options(unpack)
