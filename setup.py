@@ -1,7 +1,6 @@
 """The two native modules: what pyproject.toml cannot say."""
 
 import os
-from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -12,7 +11,7 @@ flags = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-O1", "-g"] if SA
 
 wire = Extension(
     "flurry_fast._wire",
-    sources=sorted(str(path) for path in Path("csrc").glob("_wire.pyx")),
+    sources=["csrc/_wire.pyx", "csrc/rdkafka.c"],
     include_dirs=["csrc"],
     extra_compile_args=[*flags, "-std=c11", "-Wall", "-Wextra", "-Wno-unused-parameter"],
     extra_link_args=[f"-fsanitize={SANITIZE}"] if SANITIZE else [],
@@ -29,7 +28,10 @@ core = RustExtension(
 
 setup(
     ext_modules=cythonize(
-        [wire], build_dir="build/cython", compiler_directives={"language_level": 3, "freethreading_compatible": False}
+        [wire],
+        build_dir="build/cython",
+        include_path=["csrc"],
+        compiler_directives={"language_level": 3, "freethreading_compatible": False},
     ),
     rust_extensions=[core],
     zip_safe=False,

@@ -1,1 +1,6 @@
-# Native glue to librdkafka's handles (see batch.h for what leaves this module).
+"""Native glue to librdkafka's handles; batch.h is what leaves this module.
+
+Private: flurry_fast.consumer.source and flurry_fast.broker are its users.
+"""
+# One extension module, one file a concern: the parts share C-level types.
+include "batch.pyx"

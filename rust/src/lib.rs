@@ -5,6 +5,7 @@
 use pyo3::prelude::*;
 
 mod archive;
+mod batch;
 mod blocks;
 mod decode;
 mod engine;
@@ -14,6 +15,7 @@ mod simulate;
 #[pymodule]
 #[pyo3(name = "_core")]
 fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    batch::register(module)?;
     decode::register(module)?;
     plan::register(module)?;
     blocks::register(module)?;

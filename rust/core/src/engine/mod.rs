@@ -1,3 +1,4 @@
 //! (under construction)
 
+pub mod record;
 pub mod sink;

@@ -1,0 +1,77 @@
+/*
+ * What of librdkafka's public C API this project uses. Wheels of
+ * confluent-kafka bundle the library without its header, so its stable
+ * declarations are repeated here, and found at run time in the very library
+ * that confluent-kafka loaded: its handles mean nothing to another copy.
+ */
+#ifndef FF_RDKAFKA_H
+#define FF_RDKAFKA_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+typedef struct rd_kafka_s rd_kafka_t;
+typedef struct rd_kafka_queue_s rd_kafka_queue_t;
+typedef struct rd_kafka_topic_s rd_kafka_topic_t;
+typedef struct rd_kafka_headers_s rd_kafka_headers_t;
+typedef struct rd_kafka_mock_cluster_s rd_kafka_mock_cluster_t;
+typedef int rd_kafka_resp_err_t; /* an enum in librdkafka */
+
+/* rd_kafka_message_t of rdkafka.h, unchanged since 0.9. */
+typedef struct {
+    rd_kafka_resp_err_t err;
+    rd_kafka_topic_t *rkt;
+    int32_t partition;
+    void *payload; /* where err is set: nothing we read */
+    size_t len;
+    void *key;
+    size_t key_len;
+    int64_t offset;
+    void *private_;
+} rd_kafka_message_t;
+
+#define FF_RD_KAFKA_CONSUMER 1 /* rd_kafka_type_t */
+
+/* name(return type, arguments): one line a function, in the order of use. */
+#define FF_RDKAFKA_FUNCTIONS(X) \
+    X(version, int, (void)) \
+    X(version_str, const char *, (void)) \
+    X(type, int, (const rd_kafka_t *)) \
+    X(opaque, void *, (const rd_kafka_t *)) \
+    X(queue_new, rd_kafka_queue_t *, (rd_kafka_t *)) \
+    X(queue_destroy, void, (rd_kafka_queue_t *)) \
+    X(queue_get_partition, rd_kafka_queue_t *, (rd_kafka_t *, const char *, int32_t)) \
+    X(queue_get_consumer, rd_kafka_queue_t *, (rd_kafka_t *)) \
+    X(queue_forward, void, (rd_kafka_queue_t *, rd_kafka_queue_t *)) \
+    X(consume_batch_queue, ssize_t, (rd_kafka_queue_t *, int, rd_kafka_message_t **, size_t)) \
+    X(message_destroy, void, (rd_kafka_message_t *)) \
+    X(message_errstr, const char *, (const rd_kafka_message_t *)) \
+    X(message_timestamp, int64_t, (const rd_kafka_message_t *, int *)) \
+    X(message_headers, rd_kafka_resp_err_t, (const rd_kafka_message_t *, rd_kafka_headers_t **)) \
+    X(header_get_all, rd_kafka_resp_err_t, \
+      (const rd_kafka_headers_t *, size_t, const char **, const void **, size_t *)) \
+    X(topic_name, const char *, (const rd_kafka_topic_t *)) \
+    X(err2name, const char *, (rd_kafka_resp_err_t)) \
+    X(fatal_error, rd_kafka_resp_err_t, (rd_kafka_t *, char *, size_t)) \
+    X(handle_mock_cluster, rd_kafka_mock_cluster_t *, (const rd_kafka_t *)) \
+    X(mock_cluster_bootstraps, const char *, (const rd_kafka_mock_cluster_t *)) \
+    X(mock_topic_create, rd_kafka_resp_err_t, (rd_kafka_mock_cluster_t *, const char *, int, int))
+
+typedef struct {
+#define FF_FIELD(name, result, arguments) result(*name) arguments;
+    FF_RDKAFKA_FUNCTIONS(FF_FIELD)
+#undef FF_FIELD
+} ff_rdkafka;
+
+/* Looks every function up in `library` (a dlopen handle) and what it depends
+ * on. Returns NULL, or the name of the first symbol that is not there. */
+const char *ff_rdkafka_load(void *library, ff_rdkafka *functions);
+
+/* Opens `path` again only if it is loaded already; NULL otherwise. */
+void *ff_library_if_loaded(const char *path);
+
+/* The file that holds `function`, or NULL. */
+const char *ff_library_of(const void *function);
+
+#endif

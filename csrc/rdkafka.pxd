@@ -1,0 +1,54 @@
+# Declarations for csrc/rdkafka.h, with their reasons there.
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+
+
+cdef extern from "rdkafka.h" nogil:
+    ctypedef struct rd_kafka_t:
+        pass
+    ctypedef struct rd_kafka_queue_t:
+        pass
+    ctypedef struct rd_kafka_topic_t:
+        pass
+    ctypedef struct rd_kafka_headers_t:
+        pass
+    ctypedef struct rd_kafka_mock_cluster_t:
+        pass
+
+    ctypedef struct rd_kafka_message_t:
+        int err
+        rd_kafka_topic_t *rkt
+        int32_t partition
+        void *payload
+        size_t len
+        void *key
+        size_t key_len
+        int64_t offset
+
+    int FF_RD_KAFKA_CONSUMER
+
+    ctypedef struct ff_rdkafka:
+        int (*version)()
+        const char *(*version_str)()
+        int (*type)(const rd_kafka_t *)
+        void *(*opaque)(const rd_kafka_t *)
+        rd_kafka_queue_t *(*queue_new)(rd_kafka_t *)
+        void (*queue_destroy)(rd_kafka_queue_t *)
+        rd_kafka_queue_t *(*queue_get_partition)(rd_kafka_t *, const char *, int32_t)
+        rd_kafka_queue_t *(*queue_get_consumer)(rd_kafka_t *)
+        void (*queue_forward)(rd_kafka_queue_t *, rd_kafka_queue_t *)
+        ssize_t (*consume_batch_queue)(rd_kafka_queue_t *, int, rd_kafka_message_t **, size_t)
+        void (*message_destroy)(rd_kafka_message_t *)
+        const char *(*message_errstr)(const rd_kafka_message_t *)
+        int64_t (*message_timestamp)(const rd_kafka_message_t *, int *)
+        int (*message_headers)(const rd_kafka_message_t *, rd_kafka_headers_t **)
+        int (*header_get_all)(const rd_kafka_headers_t *, size_t, const char **, const void **, size_t *)
+        const char *(*topic_name)(const rd_kafka_topic_t *)
+        const char *(*err2name)(int)
+        int (*fatal_error)(rd_kafka_t *, char *, size_t)
+        rd_kafka_mock_cluster_t *(*handle_mock_cluster)(const rd_kafka_t *)
+        const char *(*mock_cluster_bootstraps)(const rd_kafka_mock_cluster_t *)
+        int (*mock_topic_create)(rd_kafka_mock_cluster_t *, const char *, int, int)
+
+    const char *ff_rdkafka_load(void *library, ff_rdkafka *functions)
+    void *ff_library_if_loaded(const char *path)
+    const char *ff_library_of(const void *function)
