@@ -4,10 +4,10 @@ from typing import Any
 
 # --- batch -------------------------------------------------------------------
 
-def _batch_rows(batch: Any, /) -> list[tuple[int, int, int, bytes | None, bytes | None, bytes | None]]:
+def _batch_rows(batch: Any, /) -> list[tuple[int, int, int, bytes | None, bytes | None, bytes]]:
     """What Rust reads of a batch, for tests: (partition, offset, timestamp in ms, key, headers, payload) a record.
 
-    Raises TypeError for an object without ``__ff_batch__``, ValueError for another batch layout.
+    A tombstone's payload is empty. Raises TypeError for an object without ``__ff_batch__``, ValueError for another batch layout.
     """
 
 # --- decode ------------------------------------------------------------------

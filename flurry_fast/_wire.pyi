@@ -1,10 +1,9 @@
 """Native glue to librdkafka's handles: batches, the drain, the mock cluster. Private."""
 
-from collections.abc import Buffer, Sequence
-from types import CapsuleType
 from typing import final
 
 from confluent_kafka import Message
+from typing_extensions import Buffer, CapsuleType
 
 @final
 class Batch:
@@ -57,8 +56,9 @@ class Batch:
         keys: Buffer | None = None,
         key_offsets: Buffer | None = None,
     ) -> Batch:
-        """Records i = 0..n-1 of one partition over columns: payload i is payload[payload_offsets[i]:payload_offsets[i + 1]].
+        """Records i = 0..n-1 of one partition, over columns.
 
+        Payload i is ``payload[payload_offsets[i]:payload_offsets[i + 1]]``; an empty key is a key, no keys is none.
         `offsets` and `timestamps` are n int64 (Kafka offsets; milliseconds), `payload_offsets` and `key_offsets`
         n + 1 int64; numpy arrays and Arrow buffers both do. The buffers are kept, not copied: leave them
         unchanged while the batch lives. Raises ValueError for lengths that disagree, offsets that go

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::slice;
 
-use flurry_core::engine::record::Record;
+use flurry_core::engine::sink::Record;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
@@ -127,7 +127,7 @@ impl<'a> Iterator for Records<'a> {
                 timestamp_ms: raw.timestamp_ms,
                 key: bytes(raw.key, raw.key_len),
                 headers: bytes(raw.headers, raw.headers_len),
-                payload: bytes(raw.payload, raw.payload_len),
+                payload: bytes(raw.payload, raw.payload_len).unwrap_or_default(),
             })
         }
     }
@@ -165,7 +165,7 @@ fn _batch_rows(py: Python<'_>, batch: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
                 record.timestamp_ms,
                 record.key.map(copied),
                 record.headers.map(copied),
-                record.payload.map(copied),
+                copied(record.payload),
             )
         }));
         rows
@@ -173,7 +173,7 @@ fn _batch_rows(py: Python<'_>, batch: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
 }
 
 type Bytes = Option<Cow<'static, [u8]>>;
-type Row = (i32, i64, i64, Bytes, Bytes, Bytes);
+type Row = (i32, i64, i64, Bytes, Bytes, Cow<'static, [u8]>);
 
 fn copied(bytes: &[u8]) -> Cow<'static, [u8]> {
     Cow::Owned(bytes.to_vec())

@@ -111,9 +111,16 @@ def test_messages() -> None:
     ]
     batch = _wire.Batch.from_messages(messages)
     assert batch.payload_bytes == 5
-    assert _core._batch_rows(batch) == [
-        (2, 40, 1234, b"key", b"\x01\x00a\x01\x00\x00\x001" + b"\x02\x00\xc3\xa9\xff\xff\xff\xff", b"value"),
+    headers = b"\x01\x00a\x01\x00\x00\x001" + b"\x02\x00\xc3\xa9\xff\xff\xff\xff"
+    assert batch.rows() == [
+        (2, 40, 1234, b"key", headers, b"value"),
         (2, 41, -1, None, None, None),
+        (5, 0, 5, b"", None, b""),
+    ]
+    # Rust reads a tombstone as an empty record.
+    assert _core._batch_rows(batch) == [
+        (2, 40, 1234, b"key", headers, b"value"),
+        (2, 41, -1, None, None, b""),
         (5, 0, 5, b"", None, b""),
     ]
 

@@ -1,4 +1,3 @@
 //! (under construction)
 
-pub mod record;
 pub mod sink;
