@@ -1,0 +1,83 @@
+"""What consumer and sinks are plugged into beside their data: a clock, and a place for slow work.
+
+Production wires the real ones; the model test wires simulated ones and so decides what happens when. Nothing in
+`consumer/`, `sinks/` or `stores/` asks for the time, sleeps or starts a thread by another way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Clock(Protocol):
+    """Time as the consumer sees it. Never used for anything that is counted."""
+
+    def monotonic(self) -> float:
+        """Seconds that only grow: ages, deadlines, pauses."""
+
+    def time(self) -> float:
+        """Seconds since the epoch: status files, log lines, time lag."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def time(self) -> float:
+        return time.time()
+
+
+class Job(Protocol[T_co]):
+    """Slow work under way."""
+
+    def done(self) -> bool:
+        """Whether `result` returns at once."""
+
+    def result(self, timeout: float | None = None) -> T_co:
+        """Wait for it; raises what the work raised, or TimeoutError."""
+
+
+class Worker(Protocol):
+    """Where a sink does what blocks: one job at a time, in order."""
+
+    def submit(self, work: Callable[[], T]) -> Job[T]:
+        """Start `work`; it touches the store or the file system, never the engine."""
+
+    def close(self) -> None:
+        """No more work. Does not wait for work that hangs: whatever it still does is legal (exactly-once)."""
+
+
+class ThreadWorker:
+    """A thread of its own."""
+
+    def __init__(self, name: str) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        return self._pool.submit(work)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class InlineWorker:
+    """Does the work at once, on the caller's thread: for tools and tests that want no concurrency."""
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+        try:
+            future.set_result(work())
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def close(self) -> None:
+        """Nothing to close."""

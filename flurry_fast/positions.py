@@ -1,0 +1,102 @@
+"""Where a sink stands in a partition, and the control cell that keeps it for the counters.
+
+A control cell is one atomic value: everything a restart must know about a partition, or nothing. Its timestamp is the
+position, so the highest position wins whatever the order of arrival, like every other cell.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from flurry_fast.errors import StoreCorrupt
+
+FORMAT = 1
+NO_BUCKET = -1  # no record below the position counted in any bucket
+_CELL = struct.Struct(">BBqqIq16s")  # format, flags, position, highest bucket, crc, highest timestamp, store id
+_CRC = struct.Struct(">I")
+_KNOWS_BUCKET, _KNOWS_CRC = 1, 2
+_QUALIFIER = struct.Struct(">IIHI")
+
+
+@dataclass(frozen=True)
+class CountersPosition:
+    """Every record of the partition below `position` is in its blocks, and none above.
+
+    `max_bucket`: the highest bucket (hours since the epoch) that any record below the position counted in, -1 if none
+    did, None if that is not known (after a recorded gap): then no block is ever taken to be absent without a read.
+    `crc`: CRC-32 of record position - 1; None at the beginning of the log. `max_timestamp`: the highest Kafka
+    timestamp (ms) below the position, -1 if there is none.
+    """
+
+    position: int
+    max_bucket: int | None = NO_BUCKET
+    crc: int | None = None
+    max_timestamp: int = -1
+
+
+@dataclass(frozen=True)
+class ArchivePosition:
+    """Every record from the partition's origin up to, and without, `position` is in a published file.
+
+    `crc`: CRC-32 of record position - 1; None at the origin and after a recorded gap.
+    """
+
+    position: int
+    crc: int | None = None
+
+
+def control_qualifier(plan: int, incarnation: int, partition: int, generation: int) -> bytes:
+    """The column of a counters position: `plan | incarnation | partition | generation`, big-endian."""
+    return _QUALIFIER.pack(plan, incarnation, partition, generation)
+
+
+def parse_control_qualifier(qualifier: bytes) -> tuple[int, int, int, int]:
+    """(plan, incarnation, partition, generation). Raises StoreCorrupt."""
+    if len(qualifier) != _QUALIFIER.size:
+        raise StoreCorrupt(f"The control table has a position column of {len(qualifier)} bytes: {qualifier.hex()}.")
+    plan, incarnation, partition, generation = _QUALIFIER.unpack(qualifier)
+    return plan, incarnation, partition, generation
+
+
+def encode_position(position: CountersPosition, store_id: bytes) -> bytes:
+    """The control cell's value; equal positions of one store give equal bytes. `store_id` is 16 bytes."""
+    flags = (_KNOWS_BUCKET if position.max_bucket is not None else 0) | (_KNOWS_CRC if position.crc is not None else 0)
+    body = _CELL.pack(
+        FORMAT,
+        flags,
+        position.position,
+        position.max_bucket if position.max_bucket is not None else NO_BUCKET,
+        position.crc or 0,
+        position.max_timestamp,
+        store_id,
+    )
+    return body + _CRC.pack(zlib.crc32(body))
+
+
+def decode_position(value: bytes, timestamp: int, store_id: bytes) -> CountersPosition:
+    """The position that a control cell of this timestamp holds.
+
+    Raises StoreCorrupt when it is damaged, carries another position than its timestamp, or was copied from another
+    store (whose blocks are not here).
+    """
+    body, crc = value[: _CELL.size], value[_CELL.size :]
+    if len(body) != _CELL.size or len(crc) != _CRC.size or _CRC.unpack(crc)[0] != zlib.crc32(body):
+        raise StoreCorrupt("A position in the control table is damaged (its CRC does not match).")
+    number, flags, position, max_bucket, last_crc, max_timestamp, store = _CELL.unpack(body)
+    if number != FORMAT:
+        raise StoreCorrupt(f"A position in the control table has format {number}; this version reads {FORMAT}.")
+    if position != timestamp:
+        raise StoreCorrupt(f"A position in the control table says {position}, its cell's timestamp {timestamp}.")
+    if store != store_id:
+        raise StoreCorrupt(
+            "A position in the control table belongs to another store.",
+            way_out="Copy a store whole (control table first, then the counters), never its control table alone.",
+        )
+    return CountersPosition(
+        position=position,
+        max_bucket=max_bucket if flags & _KNOWS_BUCKET else None,
+        crc=last_crc if flags & _KNOWS_CRC else None,
+        max_timestamp=max_timestamp,
+    )
