@@ -94,9 +94,7 @@ def compare_store(store: CellStore, count: Count, *, plan_id: int, incarnation: 
     return comparison
 
 
-def _self_check(
-    count: Count, key: BlockKey, block: Block, timestamp: int, plan_id: int, table: str
-) -> Iterator[str]:
+def _self_check(count: Count, key: BlockKey, block: Block, timestamp: int, plan_id: int, table: str) -> Iterator[str]:
     partition, _, bucket = key
     if table != table_of(bucket):
         yield f"the block is in table {table}"

@@ -39,7 +39,12 @@ def manifest_lines() -> list[str]:
             "properties": {},
             "sessions": [],
         }
-        sent = {"partition": place % 2, "offset": place // 2, "timestamp_ms": RECEIVED + place * 600_000, "crc32": place}
+        sent = {
+            "partition": place % 2,
+            "offset": place // 2,
+            "timestamp_ms": RECEIVED + place * 600_000,
+            "crc32": place,
+        }
         return json.dumps((report if place % 5 else {"outcome": "truncated"}) | sent)
 
     return [line(place) for place in range(40)]
@@ -59,9 +64,7 @@ def put(store: MemoryStore, key: BlockKey, value: bytes, end: int, table: str | 
     store.write(table or table_of(bucket), qualifier, end, rows, pa.array([value], pa.binary()))
 
 
-def fill(
-    count: Count, change: Callable[[BlockKey, Block], Block | None] = lambda _key, block: block
-) -> MemoryStore:
+def fill(count: Count, change: Callable[[BlockKey, Block], Block | None] = lambda _key, block: block) -> MemoryStore:
     store = MemoryStore()
     for key, rollups in count.blocks.items():
         end = count.end(key[0])
