@@ -11,8 +11,11 @@ import zlib
 from dataclasses import dataclass
 
 from flurry_fast.errors import StoreCorrupt
+from flurry_fast.stores.base import CellStore
 
 FORMAT = 1
+POSITIONS_ROW = b"position|counters"
+BEGAN_ROW = b"began"
 NO_BUCKET = -1  # no record below the position counted in any bucket
 _CELL = struct.Struct(">BBqqIq16s")  # format, flags, position, highest bucket, crc, highest timestamp, store id
 _CRC = struct.Struct(">I")
@@ -100,3 +103,52 @@ def decode_position(value: bytes, timestamp: int, store_id: bytes) -> CountersPo
         crc=last_crc if flags & _KNOWS_CRC else None,
         max_timestamp=max_timestamp,
     )
+
+
+class PositionTable:
+    """The counters' positions of one topic incarnation, plan and generation; and where each sink began.
+
+    Every call is one store call: it blocks and raises as the store does. From any thread.
+    """
+
+    def __init__(self, store: CellStore, *, plan: int, incarnation: int, generation: int) -> None:
+        self._store = store
+        self._plan, self._incarnation, self._generation = plan, incarnation, generation
+
+    def get(self, partition: int) -> CountersPosition | None:
+        """The recorded position. Raises StoreCorrupt if the cell is not what it should be."""
+        cell = self._store.get_control(POSITIONS_ROW, self._qualifier(partition))
+        return None if cell is None else decode_position(cell.value, cell.timestamp, self._store.store_id)
+
+    def put(self, partition: int, position: CountersPosition) -> None:
+        """Record a position, after everything below it is acknowledged. A lower one never replaces a higher one."""
+        value = encode_position(position, self._store.store_id)
+        self._store.put_control(POSITIONS_ROW, self._qualifier(partition), position.position, value)
+
+    def put_if_absent(self, partition: int, position: CountersPosition) -> CountersPosition:
+        """Record the first position, or adopt the one that somebody recorded before."""
+        value = encode_position(position, self._store.store_id)
+        cell = self._store.put_control_if_absent(POSITIONS_ROW, self._qualifier(partition), position.position, value)
+        return decode_position(cell.value, cell.timestamp, self._store.store_id)
+
+    def counted_partitions(self) -> set[int]:
+        """Partitions of this incarnation with a counters position under any plan and generation."""
+        columns = (parse_control_qualifier(qualifier) for qualifier in self._store.scan_control(POSITIONS_ROW))
+        return {partition for _, incarnation, partition, _ in columns if incarnation == self._incarnation}
+
+    def began(self, sink: str, partition: int) -> int | None:
+        """The offset at which a sink began this partition; None if it never did."""
+        cell = self._store.get_control(BEGAN_ROW, self._began_qualifier(sink, partition))
+        return None if cell is None else cell.timestamp
+
+    def note_began(self, sink: str, partition: int, offset: int) -> None:
+        """Remember that it began, so that a position that is lost later is not taken for a first start."""
+        self._store.put_control_if_absent(BEGAN_ROW, self._began_qualifier(sink, partition), offset, b"")
+
+    def _qualifier(self, partition: int) -> bytes:
+        return control_qualifier(self._plan, self._incarnation, partition, self._generation)
+
+    def _began_qualifier(self, sink: str, partition: int) -> bytes:
+        # Counters begin once per plan; what does not depend on the plan begins once.
+        plan = self._plan if sink == "counters" else 0
+        return sink.encode() + b"|" + control_qualifier(plan, self._incarnation, partition, 0)

@@ -88,6 +88,13 @@ class Sink(abc.ABC, Generic[P]):
         """
 
     @abc.abstractmethod
+    def origin(self, partition: int) -> int | None:
+        """The offset at which the sink's data of this partition begins; None if it never began, or does not know.
+
+        Reads storage, blocks and raises as `locate`.
+        """
+
+    @abc.abstractmethod
     def begin(self, partition: int, offset: int) -> P:
         """Begin the partition at `offset`, durably, unless somebody began it already; where it stands then.
 
