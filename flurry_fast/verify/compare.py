@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -64,10 +64,18 @@ def _cells(store: CellStore) -> Iterator[tuple[str, bytes, bytes, int, bytes]]:
                     yield table, cell["row"], cell["qualifier"], cell["timestamp"], cell["value"]
 
 
-def compare_store(store: CellStore, count: Count, *, plan_id: int, incarnation: int) -> Comparison:
+def compare_store(
+    store: CellStore,
+    count: Count,
+    *,
+    plan_id: int,
+    incarnation: int,
+    mine: Callable[[int], bool] = lambda _partition: True,
+) -> Comparison:
     """Every cell of the plan and incarnation in `store` against `count`, and the other way round.
 
-    The store must hold everything that was counted: compare after the last flush.
+    The store must hold everything that was counted: compare after the last flush. A count of some partitions
+    only says which with `mine`; cells of the others are passed by.
     """
     comparison = Comparison()
     seen: set[BlockKey] = set()
@@ -77,6 +85,8 @@ def compare_store(store: CellStore, count: Count, *, plan_id: int, incarnation: 
             plan, topic, partition = blocks.parse_qualifier(qualifier)
             if (plan, topic) != (plan_id, incarnation):
                 comparison.other_cells += 1
+                continue
+            if not mine(partition):
                 continue
             block = blocks.decode(count.plan, value)
         except BlockError as error:

@@ -16,7 +16,8 @@ from flurry_fast.verify.plan import CountedPlan
 _PARTITION = re.compile(rb'"partition":\s*([0-9]+)')
 
 
-def _partition(line: bytes) -> int:
+def partition_of(line: bytes) -> int:
+    """The partition of a manifest line, found without parsing it. Raises CountError."""
     # The partition is written after the report, which may be long.
     match = _PARTITION.search(line, max(0, len(line) - 400)) or _PARTITION.search(line)
     if match is None:
@@ -27,7 +28,7 @@ def _partition(line: bytes) -> int:
 def _lines(path: Path, part: int, parts: int) -> Iterator[bytes]:
     with path.open("rb") as file:
         for line in file:
-            if _partition(line) % parts == part:
+            if partition_of(line) % parts == part:
                 yield line
 
 

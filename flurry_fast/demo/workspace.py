@@ -1,0 +1,144 @@
+"""The demo's folder: fresh each time, and nothing in it is deleted that the demo did not make."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from flurry_fast.errors import FlurryFastError
+
+MARKER = ".flurry-fast-demo"
+# Everything a demo makes in its folder. Nothing else is ever deleted.
+MADE = (
+    "flurry-fast.toml",
+    "broker.json",
+    "counters.sqlite",
+    "counters.sqlite-wal",
+    "counters.sqlite-shm",
+    "archive",
+    "manifest.jsonl",
+    "manifest.complete",
+    "consumer.json",
+    "simulator.json",
+    "verdict.json",
+    "throughput.png",
+    "apps.png",
+    "logs",
+)
+
+
+class DemoFolderRefused(FlurryFastError):
+    """The folder holds something that no demo made, or cannot be used."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths of one demo's folder."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / "flurry-fast.toml"
+
+    @property
+    def broker_file(self) -> Path:
+        return self.root / "broker.json"
+
+    @property
+    def store(self) -> Path:
+        return self.root / "counters.sqlite"
+
+    @property
+    def archive(self) -> Path:
+        return self.root / "archive"
+
+    @property
+    def manifest(self) -> Path:
+        """What was truly sent, one JSON line a report."""
+        return self.root / "manifest.jsonl"
+
+    @property
+    def manifest_complete(self) -> Path:
+        """There once nothing is appended to the manifest any more."""
+        return self.root / "manifest.complete"
+
+    @property
+    def consumer_status(self) -> Path:
+        return self.root / "consumer.json"
+
+    @property
+    def simulator_status(self) -> Path:
+        return self.root / "simulator.json"
+
+    @property
+    def verdict(self) -> Path:
+        return self.root / "verdict.json"
+
+    def log(self, name: str) -> Path:
+        """Where the child of that name writes what it says."""
+        return self.root / "logs" / f"{name}.log"
+
+
+def prepare(root: Path) -> Workspace:
+    """An empty workspace at `root`; what an earlier demo left there is deleted.
+
+    Raises DemoFolderRefused if `root` has files but no demo's marker, or cannot be written.
+    """
+    marker = root / MARKER
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        if not marker.exists() and any(root.iterdir()):
+            raise DemoFolderRefused(f"{root} holds files that no demo made.", way_out="Name another folder with --dir.")
+        marker.touch()
+        for name in MADE:
+            path = root / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        (root / "logs").mkdir()
+    except OSError as error:
+        raise DemoFolderRefused(
+            f"The demo's folder {root} cannot be used: {error.strerror}.", way_out="Name another with --dir."
+        ) from error
+    return Workspace(root)
+
+
+def write_config(workspace: Workspace) -> None:
+    """The settings of every process of the demo, as a file that the commands named at the end can use too."""
+    root = workspace.root.resolve()
+
+    def text(path: str) -> str:
+        return json.dumps(str(root / path), ensure_ascii=False)  # a JSON string is a TOML string
+
+    workspace.config.write_text(
+        f"""# Written by `flurry-fast demo`. Ages are short, so that a minute shows many flushes and files.
+[kafka]
+broker_file = {text("broker.json")}
+topic = "reports"
+group = "flurry-fast-demo"
+session_timeout = 6.0
+
+[consume]
+status_file = {text("consumer.json")}
+commit_interval = 0.25
+
+[counters]
+store = {json.dumps(f"sqlite:{root / 'counters.sqlite'}", ensure_ascii=False)}
+flush_age = 1.0
+
+[archive]
+root = {text("archive")}
+roll_age = 2.0
+
+[log]
+format = "console"
+level = "info"
+""",
+        encoding="utf-8",
+    )
