@@ -25,7 +25,7 @@ pub struct TimeRules {
 /// Where a session counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EffectiveTime {
-    /// ms since the epoch, 0 to [`LAST_MS`].
+    /// ms since the epoch, never negative.
     pub ms: i64,
     /// Whether the receive time had to stand in for an impossible start.
     pub suspect: bool,
@@ -36,34 +36,39 @@ pub fn receive_ms(kafka_timestamp_ms: i64) -> i64 {
     kafka_timestamp_ms.clamp(0, LAST_MS)
 }
 
-/// Hours since the epoch of a clamped time.
+/// Hours since the epoch of a receive or effective time.
 pub fn bucket(ms: i64) -> u32 {
-    u32::try_from(ms.clamp(0, LAST_MS) / HOUR_MS).unwrap_or(u32::MAX)
+    u32::try_from(ms.max(0) / HOUR_MS).unwrap_or(u32::MAX)
 }
 
 impl TimeRules {
     /// What to add to the device's times: minus the skew where the clock is
-    /// plainly wrong. 128 bits, so that no hostile time saturates into sense.
-    pub fn shift(&self, created_ms: i64, receive_ms: i64, protocol: u16) -> i128 {
-        let skew = i128::from(created_ms) - i128::from(receive_ms);
-        let limit = i128::from(self.max_skew_ms);
-        let ahead = skew > limit;
-        let behind = skew < -limit && protocol <= LAST_PROTOCOL_BUILT_AT_SEND;
-        if ahead || behind { -skew } else { 0 }
+    /// plainly wrong.
+    pub fn shift(&self, created_ms: i64, receive_ms: i64, protocol: u16) -> i64 {
+        let skew = created_ms.saturating_sub(receive_ms);
+        let ahead = skew > self.max_skew_ms;
+        let behind = skew < -self.max_skew_ms && protocol <= LAST_PROTOCOL_BUILT_AT_SEND;
+        if ahead || behind {
+            skew.saturating_neg()
+        } else {
+            0
+        }
     }
 
     /// The effective time of a session that began at `start_ms` by its device.
-    pub fn effective(&self, start_ms: i64, shift: i128, receive_ms: i64) -> EffectiveTime {
-        let corrected = i128::from(start_ms) + shift;
+    pub fn effective(&self, start_ms: i64, shift: i64, receive_ms: i64) -> EffectiveTime {
+        let corrected = start_ms.saturating_add(shift);
         let earliest = receive_ms.saturating_sub(self.max_age_ms).max(0);
-        match i64::try_from(corrected) {
-            Ok(ms) if ms >= earliest && ms <= self.latest(receive_ms) => {
-                EffectiveTime { ms, suspect: false }
+        if corrected >= earliest && corrected <= self.latest(receive_ms) {
+            EffectiveTime {
+                ms: corrected,
+                suspect: false,
             }
-            _ => EffectiveTime {
+        } else {
+            EffectiveTime {
                 ms: receive_ms,
                 suspect: true,
-            },
+            }
         }
     }
 
@@ -71,17 +76,17 @@ impl TimeRules {
     pub fn install_day(
         &self,
         first_session_ms: i64,
-        shift: i128,
+        shift: i64,
         receive_ms: i64,
     ) -> Option<(i64, u32, u32)> {
-        let ms = i64::try_from(i128::from(first_session_ms) + shift).ok()?;
+        let ms = first_session_ms.saturating_add(shift);
         (FIRST_INSTALL_MS..=self.latest(receive_ms))
             .contains(&ms)
             .then(|| civil(ms))
     }
 
     fn latest(&self, receive_ms: i64) -> i64 {
-        receive_ms.saturating_add(self.max_ahead_ms).min(LAST_MS)
+        receive_ms.saturating_add(self.max_ahead_ms)
     }
 }
 
@@ -156,21 +161,16 @@ mod tests {
     }
 
     #[test]
-    fn extremes_stay_exact() {
-        // 64-bit saturation would miss that these two cancel out.
+    fn extremes_saturate() {
         let shift = RULES.shift(i64::MIN, NOW, 8);
-        assert_eq!(
-            RULES.effective(i64::MIN + 5, shift, NOW),
-            EffectiveTime {
-                ms: NOW + 5,
-                suspect: false
-            }
-        );
+        assert_eq!(shift, i64::MAX);
+        assert!(RULES.effective(i64::MIN, shift, NOW).suspect);
         assert!(RULES.effective(i64::MAX, shift, NOW).suspect);
+        assert_eq!(RULES.shift(i64::MAX, NOW, 8), NOW - i64::MAX);
         // No time before 1970, however old a session may be.
         assert!(RULES.effective(-1, 0, 1_000).suspect);
         assert!(!RULES.effective(0, 0, 1_000).suspect);
-        assert!(RULES.effective(LAST_MS + 1, 0, LAST_MS).suspect);
+        assert!(!RULES.effective(LAST_MS + 1, 0, LAST_MS).suspect);
     }
 
     #[test]
@@ -181,10 +181,7 @@ mod tests {
         assert_eq!(day(NOW + 600_000), Some((2013, 11, 14)));
         assert_eq!(day(NOW + 600_001), None);
         assert_eq!(day(0), None);
-        assert_eq!(
-            RULES.install_day(NOW, -i128::from(DAY_MS), NOW),
-            Some((2013, 11, 13))
-        );
+        assert_eq!(RULES.install_day(NOW, -DAY_MS, NOW), Some((2013, 11, 13)));
     }
 
     #[test]

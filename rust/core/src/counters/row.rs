@@ -1,6 +1,6 @@
 //! Names of a block in the store: table, row and column qualifier.
 
-use crate::clock::{HOUR_MS, LAST_MS, civil};
+use crate::clock::{HOUR_MS, civil};
 
 /// Bytes of a qualifier.
 pub const QUALIFIER_BYTES: usize = 10;
@@ -44,8 +44,8 @@ pub fn salt(api_key: &[u8]) -> u8 {
 
 /// `YYYYMM` of the bucket's start in UTC, as a number.
 pub fn month(bucket: u32) -> u32 {
-    let (year, month, _) = civil((i64::from(bucket) * HOUR_MS).min(LAST_MS));
-    u32::try_from(year).unwrap_or(9_999) * 100 + month
+    let (year, month, _) = civil(i64::from(bucket) * HOUR_MS);
+    u32::try_from(year).unwrap_or(0) * 100 + month
 }
 
 /// The table that holds a month's blocks.
@@ -110,7 +110,10 @@ mod tests {
         assert_eq!(&row[1..], b"\x03KEYh\x00\x05\xde\x28");
         assert_eq!(table_of(384_552), "counters_201311");
         assert_eq!(table_of(0), "counters_197001");
-        assert_eq!(table_of(crate::clock::bucket(LAST_MS)), "counters_999912");
+        assert_eq!(
+            table_of(crate::clock::bucket(crate::clock::LAST_MS)),
+            "counters_999912"
+        );
         assert_eq!(
             qualifier(0x0102_0304, 0x0506_0708, 0x090A),
             [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]

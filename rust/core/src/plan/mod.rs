@@ -10,7 +10,9 @@ use std::fmt;
 use crate::clock::TimeRules;
 
 pub use parse::{MAX_CAP, MAX_DIMENSIONS, MAX_MEASURES, MAX_ROLLUPS};
-pub use vocabulary::{Dimension, Level, Measure, Scope};
+pub use vocabulary::{
+    Dimension, LEAF_SLOTS, Level, Measure, REPORT_SLOTS, SESSION_MEASURES, SESSION_SLOTS, Scope,
+};
 
 /// Number of the rollup that is in every plan: unreadable reports by reason.
 pub const UNREADABLE: u8 = 255;
