@@ -21,3 +21,14 @@ def _batch_rows(batch: Any, /) -> list[tuple[int, int, int, bytes | None, bytes 
 # --- archive -----------------------------------------------------------------
 
 # --- simulate ----------------------------------------------------------------
+
+# --- kernels alone, for bench/ ------------------------------------------------
+
+def crc32_batch(batch: Any, /) -> int:
+    """XOR of the CRC-32 of every payload. Raises TypeError for an object without ``__ff_batch__``."""
+
+def decode_batch(batch: Any, /) -> tuple[int, int]:
+    """Decodes every payload and drops it: (readable reports, their sessions + event records + error records).
+
+    Raises TypeError for an object without ``__ff_batch__``.
+    """

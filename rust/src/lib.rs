@@ -9,6 +9,7 @@ mod batch;
 mod blocks;
 mod decode;
 mod engine;
+mod kernels;
 mod plan;
 mod simulate;
 
@@ -21,5 +22,6 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     blocks::register(module)?;
     engine::register(module)?;
     archive::register(module)?;
-    simulate::register(module)
+    simulate::register(module)?;
+    kernels::register(module)
 }
