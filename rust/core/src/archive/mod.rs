@@ -1,1 +1,19 @@
-//! (under construction)
+//! The archive's columns: reports become rows of a record batch, and rows
+//! become the very same bytes again. See `docs/archive.md`.
+
+mod build;
+mod chunk;
+mod columns;
+mod envelope;
+mod fingerprint;
+mod lists;
+pub mod restore;
+pub mod schema;
+mod scribe;
+mod sessions;
+#[cfg(test)]
+mod tests;
+
+pub use build::OUTCOME_OK;
+pub use chunk::{ArchiveBuilder, ArchiveChunk, Range, RowChecksum, Summary};
+pub use fingerprint::{DeviceFingerprints, Fingerprints};

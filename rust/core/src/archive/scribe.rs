@@ -1,0 +1,83 @@
+//! Turns wire values into what readers can show, and notices whenever that
+//! could not be turned back.
+
+use super::columns::{Bytes, OptBytes};
+use super::schema::{MAX_TIME_MS, MIN_TIME_MS};
+use crate::report::Text;
+use crate::wire::text;
+
+/// State of one row while its columns are filled.
+#[derive(Debug, Default)]
+pub struct Scribe {
+    /// Every text of the report is ASCII: wire and column at once.
+    plain: bool,
+    exact: bool,
+    scratch: Vec<u8>,
+}
+
+impl Scribe {
+    pub fn start(&mut self, plain: bool) {
+        self.plain = plain;
+        self.exact = true;
+    }
+
+    /// Whether the columns written since `start` hold the report wholly.
+    pub fn exact(&self) -> bool {
+        self.exact
+    }
+
+    /// Something was written that the columns cannot give back.
+    pub fn lose(&mut self) {
+        self.exact = false;
+    }
+
+    #[inline]
+    pub fn text(&mut self, column: &mut Bytes, value: Text<'_>) {
+        if self.plain {
+            column.push(value);
+        } else {
+            self.convert(column, value);
+            column.close();
+        }
+    }
+
+    #[inline]
+    pub fn opt_text(&mut self, column: &mut OptBytes, value: Option<Text<'_>>) {
+        match value {
+            Some(value) if !self.plain => {
+                self.convert(&mut column.values, value);
+                column.close();
+            }
+            plain => column.push(plain),
+        }
+    }
+
+    /// Bytes that are shown as text (device ids of protocols 22+, traces).
+    #[inline]
+    pub fn opt_bytes_as_text(&mut self, column: &mut OptBytes, value: Option<&[u8]>) {
+        match value {
+            Some(value) if std::str::from_utf8(value).is_err() => {
+                self.lose();
+                column.push(Some(String::from_utf8_lossy(value).as_bytes()));
+            }
+            utf8 => column.push(utf8),
+        }
+    }
+
+    /// A device clock within what every reader can show.
+    #[inline]
+    pub fn time(&mut self, ms: i64) -> i64 {
+        let shown = ms.clamp(MIN_TIME_MS, MAX_TIME_MS);
+        self.exact &= shown == ms;
+        shown
+    }
+
+    #[cold]
+    fn convert(&mut self, column: &mut Bytes, value: Text<'_>) {
+        let shown = text::utf8(value);
+        column.bytes.extend_from_slice(shown.as_bytes());
+        self.scratch.clear();
+        text::from_utf8(&shown, &mut self.scratch);
+        self.exact &= self.scratch == value;
+    }
+}
