@@ -12,6 +12,42 @@ def _batch_rows(batch: Any, /) -> list[tuple[int, int, int, bytes | None, bytes 
 
 # --- decode ------------------------------------------------------------------
 
+REASONS: list[tuple[int, str, str]]
+"""Every way to be unreadable: (code, name, one sentence)."""
+
+class UnreadableReport(ValueError):
+    """A report that cannot be read."""
+
+    reason: str
+    """One of the names in REASONS."""
+
+def decode_json(data: bytes, /) -> bytes:
+    """One report as one line of JSON without a newline, in the schema of docs/wire-format.md.
+
+    Unreadable bytes give ``{"outcome": reason}``; nothing is raised.
+    """
+
+def reencode(data: bytes, /) -> bytes:
+    """The bytes that the decoded report is written as: ``data`` itself unless it was repaired.
+
+    Raises UnreadableReport.
+    """
+
+def peek(data: bytes, /) -> tuple[bytes, bytes] | None:
+    """API key and device id (first of type 0, else empty) from fields 1 to 10 alone; None where those cannot be read.
+
+    Neither the CRC nor anything behind those fields is looked at.
+    """
+
+def message_key(data: bytes, shards: int = 1) -> bytes:
+    """The Kafka message key: ``api key|shard``, or the payload's CRC-32 in hex where no API key can be read.
+
+    Raises ValueError for no shards.
+    """
+
+def semantics_version() -> int:
+    """Version of everything that can change a counter for the same bytes."""
+
 # --- plan --------------------------------------------------------------------
 
 # --- engine ------------------------------------------------------------------

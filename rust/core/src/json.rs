@@ -310,7 +310,7 @@ impl Writer {
     fn quoted(&mut self, value: &str) {
         self.out.push('"');
         let mut rest = value;
-        while let Some(at) = rest.find(|c: char| c < ' ' || c == '"' || c == '\\') {
+        while let Some(at) = rest.find(|c: char| c.is_control() || c == '"' || c == '\\') {
             let (plain, special) = rest.split_at(at);
             self.out.push_str(plain);
             let mut characters = special.chars();

@@ -14,6 +14,15 @@ pub fn checksum(bytes: &[u8]) -> Checksum {
     Checksum(crc32fast::hash(bytes))
 }
 
+/// Steps 1 and 2 of the order of reasons.
+pub(crate) fn protocol_of(bytes: &[u8], limits: &Limits) -> Result<Layout, Reason> {
+    if bytes.len() > limits.max_report_bytes {
+        return Err(Reason::OverBudget);
+    }
+    let protocol = bytes.first_chunk().ok_or(Reason::Truncated)?;
+    Layout::of(u16::from_be_bytes(*protocol)).ok_or(Reason::UnknownProtocol)
+}
+
 /// A payload whose frame is sound.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Frame<'a> {
@@ -27,11 +36,7 @@ pub(crate) struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// Steps 1 to 3 of the order of reasons, but for the comparison of the CRC.
     pub(crate) fn of(bytes: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Reason> {
-        if bytes.len() > limits.max_report_bytes {
-            return Err(Reason::OverBudget);
-        }
-        let (protocol, rest) = bytes.split_first_chunk().ok_or(Reason::Truncated)?;
-        let layout = Layout::of(u16::from_be_bytes(*protocol)).ok_or(Reason::UnknownProtocol)?;
+        let layout = protocol_of(bytes, limits)?;
         if !layout.has_trailer() {
             return Ok(Frame {
                 layout,
@@ -39,10 +44,10 @@ impl<'a> Frame<'a> {
                 trailer: None,
             });
         }
-        if rest.len() < 4 {
+        let (body, trailer) = bytes.split_last_chunk().ok_or(Reason::Truncated)?;
+        if body.len() < 2 {
             return Err(Reason::Truncated);
         }
-        let (body, trailer) = bytes.split_last_chunk().ok_or(Reason::Truncated)?;
         Ok(Frame {
             layout,
             body,

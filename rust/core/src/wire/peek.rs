@@ -5,7 +5,7 @@ use crate::report::{Report, Text};
 use crate::wire::Limits;
 use crate::wire::cursor::Cursor;
 use crate::wire::decode::read_identity;
-use crate::wire::frame::{Frame, checksum};
+use crate::wire::frame::{checksum, protocol_of};
 
 /// The identity in a report's envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,10 +22,11 @@ pub struct Peek<'a> {
 ///
 /// The reason why those fields cannot be read.
 pub fn peek<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Peek<'a>, Reason> {
-    let frame = Frame::of(bytes, limits)?;
+    let layout = protocol_of(bytes, limits)?;
     let mut report = Report::default();
-    let mut cursor = Cursor::new(frame.body, limits.max_records);
-    read_identity(&mut cursor, frame.layout, &mut report)?;
+    // Up to the last byte: a trailer, if there should be one, is not known here.
+    let mut cursor = Cursor::new(bytes, limits.max_records);
+    read_identity(&mut cursor, layout, &mut report)?;
     let device_id = report.device_ids.iter().find(|(kind, _)| *kind == 0);
     Ok(Peek {
         api_key: report.api_key,
