@@ -24,6 +24,9 @@ class Clock(Protocol):
     def time(self) -> float:
         """Seconds since the epoch: status files, log lines, time lag."""
 
+    def sleep(self, seconds: float) -> None:
+        """Let that much time pass. Only where there is nothing else to do: a drain's retry, a base read's retry."""
+
 
 class SystemClock:
     """The machine's clock."""
@@ -33,6 +36,9 @@ class SystemClock:
 
     def time(self) -> float:
         return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 class Job(Protocol[T_co]):

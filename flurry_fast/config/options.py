@@ -12,6 +12,8 @@ import click
 
 from flurry_fast.config.load import Loaded, load
 
+FLAGS = "flurry_fast.config.options.flags"
+
 
 def _overrides(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
     overrides = {}
@@ -32,9 +34,20 @@ def loaded_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @functools.wraps(command)
     def wrapped(*args: Any, config_file: Path | None, overrides: dict[str, str], **kwargs: Any) -> Any:
+        overrides = overrides | click.get_current_context().meta.get(FLAGS, {})
         return command(*args, loaded=load(config_file, overrides, os.environ), **kwargs)
 
     return wrapped
+
+
+def flag_for(key: str, *declarations: str, **attributes: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A flag of its own for one setting, beside --set (put it above `settings_options`); it wins over --set."""
+
+    def remember(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            ctx.meta.setdefault(FLAGS, {})[key] = value
+
+    return click.option(*declarations, callback=remember, expose_value=False, **attributes)
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ and `StoreCorrupt` come out of `poll` and end the process, and what concerns one
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Protocol, TypeVar
 
@@ -74,10 +74,26 @@ class SinkStatus:
     failures: int
 
 
+@dataclass(frozen=True)
+class FlushReport:
+    """One attempt at writing, for metrics: failures are timed too. `rows` and `bytes` are the attempt's whole size."""
+
+    sink: str
+    ok: bool
+    seconds: float
+    rows: int
+    bytes: int
+
+
+def ignore(_: FlushReport) -> None:
+    """Nobody is measuring."""
+
+
 class Sink(abc.ABC, Generic[P]):
     """One kind of output. `P` is what it keeps as its position."""
 
     name: ClassVar[str]
+    observe: Callable[[FlushReport], None] = staticmethod(ignore)  # told of every attempt, on the loop's thread
 
     @abc.abstractmethod
     def locate(self, partition: int) -> P | None:
@@ -132,7 +148,10 @@ class Sink(abc.ABC, Generic[P]):
 
     @abc.abstractmethod
     def drop(self, partitions: Collection[int]) -> None:
-        """Forget these partitions, written or not. A write under way may still land: that is legal."""
+        """Forget these partitions, written or not; the engine is told by the caller, afterwards.
+
+        A write under way may still land: that is legal.
+        """
 
     @abc.abstractmethod
     def shed(self) -> int:
@@ -141,6 +160,10 @@ class Sink(abc.ABC, Generic[P]):
         For a sink that can not write: it stands at its durable position, takes nothing, and asks for a `Rewind` once
         it can write again. A sink that is well sheds nothing.
         """
+
+    @abc.abstractmethod
+    def held_bytes(self) -> int:
+        """Bytes that the sink itself holds: frozen, on their way, not counted in the engine's memory any more."""
 
     @abc.abstractmethod
     def status(self) -> SinkStatus:

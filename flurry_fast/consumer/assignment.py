@@ -1,0 +1,288 @@
+"""Which partitions are ours, and where each of them is read from.
+
+On assignment every sink says where it stands, from its own storage; reading starts at the lowest of these, one record
+earlier if the log still has it, so that its CRC shows whether this is the log that was counted. A partition that
+begins here and now is begun in a fixed order: the archive claims its origin, then the counters put their position at
+the same offset, then the first record is read. Whatever would be a guess is a stop with a way out instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from flurry_fast.consumer.frontier import Frontier
+from flurry_fast.consumer.ports import Source
+from flurry_fast.errors import FlurryFastError, PositionMissing, PositionOutsideLog, RegistryMismatch, StoreCorrupt
+from flurry_fast.ports import Clock
+from flurry_fast.positions import PositionTable
+from flurry_fast.sinks.base import Backoff, Sink, Standing
+
+FATAL = (RegistryMismatch, StoreCorrupt)
+BEGIN_ORDER = ("archive", "counters")
+
+
+@dataclass
+class Partition:
+    """A partition that is ours. `active`: the engine takes its records; else it waits (for a store) or is stopped."""
+
+    number: int
+    active: bool = False
+    log_start: int = 0
+    stopped: dict[str, str] = field(default_factory=dict)  # sink -> why it takes nothing more
+    waiting_for: str | None = None  # what kept it from being started, so far
+
+
+class Assignment:
+    """The listener of the source. All of it runs on the loop's thread."""
+
+    def __init__(
+        self,
+        source: Source,
+        engine: Any,
+        sinks: Sequence[Sink[Any]],
+        frontier: Frontier,
+        positions: PositionTable,
+        clock: Clock,
+        *,
+        drain_seconds: float,
+        retry: tuple[float, float] = (0.2, 5.0),
+        drained: Callable[[bool], None] = lambda _: None,
+        rebalanced: Callable[[str, set[int]], None] = lambda _kind, _partitions: None,
+    ) -> None:
+        """`drain_seconds`: what a revoke may spend on writing. `retry`: first and longest pause between two tries to
+        start a partition. `drained(complete)` and `rebalanced(kind, partitions)` are told, for metrics."""
+        self._source = source
+        self._engine = engine
+        self._sinks = sorted(sinks, key=lambda sink: BEGIN_ORDER.index(sink.name))
+        self._frontier = frontier
+        self._positions = positions
+        self._clock = clock
+        self._drain_seconds = drain_seconds
+        self._backoff = Backoff(clock, *retry)
+        self._drained = drained
+        self._rebalanced = rebalanced
+        self._log = structlog.get_logger("flurry_fast.assignment")
+        self._rewinds: dict[int, int] = {}
+        self.partitions: dict[int, Partition] = {}
+        self.giving_up = False  # after a failure: what is unwritten may not be written any more
+
+    @property
+    def active(self) -> set[int]:
+        """Partitions whose records are taken."""
+        return {number for number, partition in self.partitions.items() if partition.active}
+
+    # --- the source's listener -----------------------------------------------------------------------------------
+
+    def assigned(self, partitions: set[int]) -> None:
+        self._rebalanced("assigned", partitions)
+        self._log.info("partitions assigned", partitions=sorted(partitions))
+        new = {number: Partition(number) for number in sorted(partitions)}
+        self.partitions |= new
+        starts = {number: self._try_start(partition) for number, partition in new.items()}
+        # What can not be started yet is ours all the same: it stands still until `poll` gets it going.
+        self._source.assign({number: start if start is not None else 0 for number, start in starts.items()})
+        waiting = {number for number, start in starts.items() if start is None}
+        if waiting:
+            self._source.pause(waiting)
+
+    def revoked(self, partitions: set[int]) -> None:
+        """Write what was taken, commit, let go: somebody else goes on from there."""
+        if self.giving_up:
+            self.lost(partitions)
+            return
+        self._rebalanced("revoked", partitions)
+        ours = partitions & self.active
+        complete = self._drain(ours)
+        self._drained(complete)
+        self._frontier.commit(ours, asynchronous=False)
+        self._log.info("partitions revoked", partitions=sorted(partitions), everything_written=complete)
+        self._forget(partitions)
+
+    def lost(self, partitions: set[int]) -> None:
+        """They left some time ago: drop, commit nothing."""
+        self._rebalanced("lost", partitions)
+        self._log.warning("partitions lost", partitions=sorted(partitions))
+        self._forget(partitions)
+
+    # --- every turn ----------------------------------------------------------------------------------------------
+
+    def poll(self) -> None:
+        """Start what could not be started before, read again what a sink asked for. Blocks while it tries."""
+        waiting = [p for p in self.partitions.values() if not p.active and p.waiting_for is not None]
+        if not self._backoff.ready:
+            return
+        for partition in waiting:
+            start = self._try_start(partition)
+            if start is not None:
+                self._source.seek(partition.number, start)
+                self._source.resume({partition.number})
+        for number, offset in list(self._rewinds.items()):
+            try:
+                if number in self.active:
+                    self._rewind(number, offset)
+                del self._rewinds[number]
+            except FlurryFastError as error:
+                self._backoff.failed(error)
+                return
+
+    def stop(self, number: int, reason: str, sinks: Sequence[str] | None = None) -> None:
+        """Take nothing more of a partition for these sinks (None: all); the others go on."""
+        partition = self.partitions.get(number)
+        if partition is None:
+            return
+        for sink in self._sinks:
+            if (sinks is None or sink.name in sinks) and sink.name not in partition.stopped:
+                partition.stopped[sink.name] = reason
+                sink.drop([number])
+                self._log.error("partition stopped", partition=number, sink=sink.name, reason=reason)
+        if len(partition.stopped) == len(self._sinks):
+            partition.active = False
+            self._engine.drop(number)
+            self._source.pause({number})
+
+    def rewind(self, number: int, offset: int) -> None:
+        """Read a partition again from `offset`, for one sink, at the next `poll`; the others pass by what they have."""
+        self._rewinds[number] = min(offset, self._rewinds.get(number, offset))
+
+    def _rewind(self, number: int, offset: int) -> None:
+        log_start, _ = self._source.watermarks(number)
+        if offset < log_start:
+            self.stop(number, str(_below(offset, log_start)))
+            return
+        start = offset - (offset > log_start)
+        self._source.seek(number, start)
+        self._engine.rewind(number, start)
+        self._log.info("partition rewound", partition=number, offset=offset)
+
+    # --- starting a partition ------------------------------------------------------------------------------------
+
+    def _try_start(self, partition: Partition) -> int | None:
+        """Where to read from; None if it can not be started now (it waits) or ever (it is stopped)."""
+        try:
+            start = self._start(partition)
+        except FATAL:
+            raise
+        except (PositionMissing, PositionOutsideLog) as error:
+            self._log.error("partition stopped", partition=partition.number, reason=str(error))
+            partition.stopped = {sink.name: str(error) for sink in self._sinks}
+            partition.waiting_for = None
+            return None
+        except Exception as error:
+            pause = self._backoff.failed(error)
+            partition.waiting_for = f"{type(error).__name__}: {error}"
+            self._log.warning(
+                "partition waits", partition=partition.number, reason=partition.waiting_for, pause=round(pause, 3)
+            )
+            return None
+        self._backoff.succeeded()
+        partition.waiting_for = None
+        return start
+
+    def _start(self, partition: Partition) -> int | None:
+        number = partition.number
+        found = {sink.name: sink.locate(number) for sink in self._sinks}
+        log_start, log_end = self._source.watermarks(number)  # after the positions: they may only lag behind it
+        standing: dict[str, Standing] = {}
+        for sink in self._sinks:
+            try:
+                position = found[sink.name] or self._begin(sink, number, log_start)
+                standing[sink.name] = self._within(sink, number, position, log_start, log_end)
+            except PositionMissing as error:
+                partition.stopped[sink.name] = str(error)
+                self._log.error("partition stopped", partition=number, sink=sink.name, reason=str(error))
+        if not standing:
+            return None
+        start = min(position.position for position in standing.values())
+        start -= start > log_start  # the record before: only its CRC is compared
+        self._engine.assign(
+            number,
+            log_start=log_start,
+            counters=standing.get("counters"),
+            archive=standing.get("archive"),
+            read_from=start,
+        )
+        for sink in self._sinks:
+            if sink.name in standing:
+                sink.assign(number, standing[sink.name])
+        partition.active, partition.log_start = True, log_start
+        return start
+
+    def _begin(self, sink: Sink[Any], number: int, log_start: int) -> Standing:
+        """A sink without a position: begin it, if this is a beginning, and nothing that was lost."""
+        if self._positions.began(sink.name, number) is not None:
+            raise PositionMissing(
+                f"The {sink.name} of partition {number} began once, and their position is gone.",
+                way_out="Restore the store from a backup that has its control table.",
+            )
+        offset = self._first_offset(sink.name, number, log_start)
+        position: Standing = sink.begin(number, offset)
+        self._positions.note_began(sink.name, number, offset)
+        self._log.info("partition begun", partition=number, sink=sink.name, offset=position.position)
+        return position
+
+    def _first_offset(self, name: str, number: int, log_start: int) -> int:
+        if name == "archive":
+            if number in self._positions.counted_partitions():
+                raise PositionMissing(
+                    f"Partition {number} was counted without an archive, so an archive would have a hole that nobody"
+                    " recorded.",
+                    way_out="Archive from a new topic on, or run without the archive sink.",
+                )
+            return log_start
+        archived = next((sink.origin(number) for sink in self._sinks if sink.name == "archive"), None)
+        origin = archived if archived is not None else self._positions.began("archive", number)
+        if origin is not None and origin < log_start:
+            raise PositionMissing(
+                f"Partition {number} is archived from offset {origin} on, but the log begins at {log_start}: counters"
+                " that begin now would miss what was between.",
+                way_out="Restore the store from a backup that has its control table.",
+            )
+        if origin is None and self._frontier.hints([number]).get(number, 0) > log_start:
+            raise PositionMissing(
+                f"The group committed partition {number} for this very store, but the store has no position.",
+                way_out="Restore the control table from a backup, or use another consumer group for a new store.",
+            )
+        return origin if origin is not None else log_start
+
+    def _within(self, sink: Sink[Any], number: int, position: Standing, log_start: int, log_end: int) -> Standing:
+        if position.position < log_start:  # somebody may have moved it since it was read
+            position = sink.locate(number) or position
+        if position.position < log_start:
+            raise _below(position.position, log_start)
+        if position.position > max(log_end, self._source.watermarks(number)[1]):
+            raise PositionOutsideLog(
+                f"The {sink.name} of partition {number} stand at {position.position}, the log ends at {log_end}: it was"
+                " truncated.",
+                way_out="Find out what the brokers lost (unclean leader election?) before anything else.",
+            )
+        return position
+
+    def _drain(self, partitions: set[int]) -> bool:
+        """Every sink writes what it has, until the deadline that they share; whether all of it is durable."""
+        deadline = self._clock.monotonic() + self._drain_seconds
+        complete = True
+        for sink in self._sinks:
+            complete = (not partitions or sink.drain(partitions, deadline)) and complete
+        return complete
+
+    def _forget(self, partitions: set[int]) -> None:
+        for sink in self._sinks:
+            sink.drop(partitions)
+        for number in partitions:
+            partition = self.partitions.pop(number, None)
+            self._rewinds.pop(number, None)
+            if partition is not None and partition.active:
+                self._engine.drop(number)
+        self._frontier.forget(partitions)
+        self._source.unassign(partitions)
+
+
+def _below(position: int, log_start: int) -> PositionMissing:
+    return PositionMissing(
+        f"The position is {position}, but retention removed everything below {log_start}.",
+        way_out="The records between are gone: record the gap to go on (docs/operations.md).",
+    )

@@ -1,0 +1,87 @@
+"""One budget in bytes over everything that grows: blocks, archive buffers, batches, flushes in flight.
+
+Under pressure, in this order: write what is unwritten, evict blocks that are written, pause the partitions until
+there is room again; a sink that can not write gives up its buffers and reads again later. Never out of memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from flurry_fast.consumer.ports import Source
+from flurry_fast.sinks.base import Sink
+
+FLUSH_AT = 0.6  # of the budget: write what is unwritten, if the largest sink holds ...
+FLUSH_SHARE = 0.1  # ... at least this much of it
+EVICT_AT = 0.7  # evict down to here
+PAUSE_AT = 0.9  # take nothing more ...
+RESUME_AT = 0.75  # ... until here
+
+
+class Governor:
+    """Keeps memory under the budget; one call a turn, on the loop's thread."""
+
+    def __init__(self, engine: Any, source: Source, sinks: Sequence[Sink[Any]], budget: int) -> None:
+        """`budget` is bytes."""
+        self._engine = engine
+        self._source = source
+        self._sinks = sinks
+        self._budget = budget
+        self._log = structlog.get_logger("flurry_fast.memory")
+        self.paused: set[int] = set()
+        self.evicted = self.sheds = 0
+
+    def used(self) -> int:
+        """Bytes held now: the engine's buffers, and what sinks hold frozen."""
+        memory = self._engine.memory()
+        held = sum(sink.held_bytes() for sink in self._sinks)
+        return int(memory["blocks"]) + int(memory["archive"]) + int(memory["scratch"]) + held
+
+    def poll(self, active: Callable[[], set[int]]) -> int:
+        """Act on what is used; how much is used now. `active()`: the partitions whose records are taken."""
+        used = self.used()
+        if used >= FLUSH_AT * self._budget:
+            largest = max(self._sinks, key=lambda sink: sink.status().unwritten_bytes)
+            # Clean blocks go by eviction: flushing crumbs over and over would only make small files.
+            if largest.status().unwritten_bytes >= FLUSH_SHARE * self._budget or used >= PAUSE_AT * self._budget:
+                largest.flush()
+        if used >= EVICT_AT * self._budget:
+            count = int(self._engine.evict(self._over(EVICT_AT)))
+            self.evicted += count
+            used = self.used() if count else used
+        if used >= PAUSE_AT * self._budget:
+            if self._shed():
+                used = self.used()
+            self._pause(active(), used)
+        elif self.paused and used < RESUME_AT * self._budget:
+            self._log.info("partitions resumed", used=used)
+            self._source.resume(self.paused & active())
+            self.paused = set()
+        return used
+
+    def forget(self, partitions: set[int]) -> None:
+        """These partitions left us."""
+        self.paused -= partitions
+
+    def _over(self, share: float) -> int:
+        """How small blocks must become, for everything together to be at `share` of the budget."""
+        blocks = int(self._engine.memory()["blocks"])
+        return max(0, blocks - (self.used() - int(share * self._budget)))
+
+    def _shed(self) -> bool:
+        freed = [(sink.name, sink.shed()) for sink in self._sinks if sink.status().failing_since is not None]
+        for name, size in freed:
+            if size:
+                self.sheds += 1
+                self._log.warning("a sink that can not write gave up its buffers", sink=name, bytes=size)
+        return any(size for _, size in freed)
+
+    def _pause(self, active: set[int], used: int) -> None:
+        new = active - self.paused
+        if new:
+            self._log.warning("memory is full: partitions paused", partitions=len(new), used=used, budget=self._budget)
+            self._source.pause(new)
+            self.paused |= new

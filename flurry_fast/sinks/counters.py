@@ -1,0 +1,333 @@
+"""Counter blocks into a cell store.
+
+A flush is a snapshot: all unwritten blocks and the positions they were counted up to, frozen at one instant. Its
+blocks are written first, each at the position of its partition; the positions only after every block is acknowledged.
+Until then the same frozen bytes are sent again and again; counting goes on meanwhile, in the engine's next buffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from flurry_fast.config.model import Counters
+from flurry_fast.errors import RegistryMismatch, StoreCorrupt
+from flurry_fast.ports import Clock, Job, Worker
+from flurry_fast.positions import CountersPosition, PositionTable
+from flurry_fast.registry import Registration, Registry
+from flurry_fast.sinks.base import Backoff, FlushReport, Rewind, Sink, SinkEvent, SinkStatus
+from flurry_fast.stores.base import CellStore, Column
+
+FATAL = (RegistryMismatch, StoreCorrupt)
+
+
+@dataclass(frozen=True)
+class BlockColumn:
+    """The blocks of one (table, partition) in a flush: one column of cells, all at `timestamp`."""
+
+    table: str
+    qualifier: bytes
+    timestamp: int
+    rows: Column
+    values: Column
+
+
+@dataclass
+class Snapshot:
+    """A frozen flush and how much of it is acknowledged. The worker advances it, one clean return at a time."""
+
+    flush: Any
+    blocks: list[BlockColumn]
+    positions: list[tuple[int, CountersPosition]]
+    frozen_at: float
+    oldest: float  # when the oldest record in it was taken
+    bytes: int
+    rows: int
+    blocks_done: int = 0
+    rows_done: int = 0
+    positions_done: int = 0
+    seconds: float = 0.0  # of the last attempt
+
+    def covers(self, partitions: Collection[int]) -> bool:
+        return any(partition in partitions for partition, _ in self.positions)
+
+    def report(self, *, ok: bool) -> FlushReport:
+        return FlushReport(CountersSink.name, ok, self.seconds, self.rows, self.bytes)
+
+
+class CountersSink(Sink[CountersPosition]):
+    """See the module; the contract is base.Sink."""
+
+    name: ClassVar[str] = "counters"
+
+    def __init__(
+        self,
+        engine: Any,
+        settings: Counters,
+        store: CellStore,
+        registry: Registry,
+        registration: Registration,
+        worker: Worker,
+        clock: Clock,
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._store = store
+        self._registry = registry
+        self._registration = registration
+        self._positions: PositionTable = registry.positions(registration)
+        self._worker = worker
+        self._clock = clock
+        self._backoff = Backoff(clock, settings.retry_wait, settings.retry_wait_max)
+        self._durable: dict[int, CountersPosition] = {}
+        self._snapshot: Snapshot | None = None
+        self._job: Job[None] | None = None
+        self._probe: Job[dict[int, CountersPosition]] | None = None
+        self._shed = False
+        self._since: float | None = None
+        self._asked = False
+        self._flushes = self._failures = 0
+
+    # --- assignment ----------------------------------------------------------------------------------------------
+
+    def locate(self, partition: int) -> CountersPosition | None:
+        return self._positions.get(partition)
+
+    def origin(self, partition: int) -> int | None:
+        return self._positions.began(self.name, partition)
+
+    def begin(self, partition: int, offset: int) -> CountersPosition:
+        self._registry.verify(self._registration)
+        return self._positions.put_if_absent(partition, CountersPosition(offset))
+
+    def assign(self, partition: int, position: CountersPosition) -> None:
+        self._durable[partition] = position
+
+    def durable(self, partition: int) -> int | None:
+        position = self._durable.get(partition)
+        return None if position is None else position.position
+
+    def drop(self, partitions: Collection[int]) -> None:
+        if self._snapshot is not None and self._snapshot.covers(partitions):
+            # What is left of the snapshot belongs to the next one. The worker may still write it: every cell in it
+            # is the truth at its own timestamp, so that is legal.
+            self._abandon(self._snapshot)
+        for partition in partitions:
+            self._durable.pop(partition, None)
+
+    # --- base reads ----------------------------------------------------------------------------------------------
+
+    def seed(self, groups: Iterable[Any], log_end: Callable[[int], int]) -> None:
+        """Read the stored blocks that a batch needs, and hand them to the engine.
+
+        `log_end(partition)` asks the broker, after the reads: no cell may claim more records than the log has.
+        Blocks on the store. Raises StoreError; what was read before is read again then, which is harmless.
+        """
+        groups = list(groups)
+        found = [self._store.read(group.table, group.qualifier, pa.array(group.rows)) for group in groups]
+        ends = {group.partition: -1 for group in groups}
+        for partition in {group.partition for group, cells in zip(groups, found, strict=True) if len(cells.indices)}:
+            ends[partition] = log_end(partition)
+        for group, cells in zip(groups, found, strict=True):
+            self._engine.seed(group, cells.indices, cells.timestamps, cells.values, ends[group.partition])
+
+    # --- flushing ------------------------------------------------------------------------------------------------
+
+    def poll(self) -> list[SinkEvent]:
+        self._note_unwritten()
+        self._collect()
+        if self._shed:
+            return self._recover()
+        if self._snapshot is not None:
+            if self._job is None and self._backoff.ready:
+                self._send(self._snapshot)
+        elif self._due():
+            self._freeze(None)
+        return []
+
+    def flush(self) -> None:
+        self._asked = True
+
+    def drain(self, partitions: Collection[int], deadline: float) -> bool:
+        if self._shed:
+            return False
+        while True:
+            self._collect()
+            left = deadline - self._clock.monotonic()
+            if self._snapshot is None and not self._freeze(sorted(partitions)):
+                return True
+            if left <= 0:
+                return False
+            if self._job is None:
+                self._clock.sleep(max(0.0, min(self._backoff.next_try - self._clock.monotonic(), left)))
+                self._send(self._snapshot)
+            self._wait(left)
+
+    def shed(self) -> int:
+        if self._backoff.failing_since is None or self._shed:
+            return 0
+        before = int(self._engine.memory()["blocks"])
+        if self._snapshot is not None:
+            self._abandon(self._snapshot)
+        for partition, position in self._durable.items():
+            self._engine.counters_shed(partition, position)
+        self._shed, self._since, self._asked = True, None, False
+        return before - int(self._engine.memory()["blocks"])
+
+    def held_bytes(self) -> int:
+        return self._snapshot.bytes if self._snapshot is not None else 0
+
+    def status(self) -> SinkStatus:
+        snapshot = self._snapshot
+        memory = self._engine.memory()
+        return SinkStatus(
+            name=self.name,
+            in_flight=snapshot is not None,
+            unwritten_bytes=int(memory["dirty"]) + (snapshot.bytes if snapshot is not None else 0),
+            oldest_unwritten=snapshot.oldest if snapshot is not None else self._since,
+            failing_since=self._backoff.failing_since,
+            last_error=self._backoff.last_error,
+            flushes=self._flushes,
+            failures=self._failures,
+        )
+
+    def close(self) -> None:
+        self._worker.close()
+
+    # --- on the loop's thread ------------------------------------------------------------------------------------
+
+    def _note_unwritten(self) -> None:
+        if self._since is None and self._engine.memory()["unwritten"]:
+            self._since = self._clock.monotonic()
+
+    def _due(self) -> bool:
+        if self._since is None:
+            self._asked = False
+            return False
+        memory = self._engine.memory()
+        return (
+            self._asked
+            or memory["dirty"] >= self._settings.flush_bytes
+            or memory["dirty_blocks"] >= self._settings.flush_rows
+            or self._clock.monotonic() - self._since >= self._settings.flush_age
+        )
+
+    def _freeze(self, partitions: list[int] | None) -> bool:
+        flush = self._engine.freeze(partitions)
+        if flush is None:
+            return False
+        now = self._clock.monotonic()
+        blocks = [
+            BlockColumn(part.table, part.qualifier, part.timestamp, pa.array(part.rows), pa.array(part.values))
+            for part in flush.parts
+        ]
+        positions = [
+            (p.partition, CountersPosition(p.position, p.max_bucket, p.crc, p.max_timestamp)) for p in flush.positions
+        ]
+        oldest = self._since if self._since is not None else now
+        size, rows = sum(part.bytes for part in flush.parts), sum(part.count for part in flush.parts)
+        self._snapshot = Snapshot(flush, blocks, positions, now, oldest, size, rows)
+        self._since, self._asked = None, False
+        self._send(self._snapshot)
+        return True
+
+    def _send(self, snapshot: Snapshot | None) -> None:
+        if snapshot is not None:
+            self._job = self._worker.submit(lambda: self._push(snapshot))
+
+    def _collect(self) -> None:
+        """Take the worker's answer, if there is one. Only here is a flush acknowledged."""
+        if self._job is None or self._snapshot is None or not self._job.done():
+            return
+        job, snapshot, self._job = self._job, self._snapshot, None
+        try:
+            job.result()
+        except Exception as error:
+            self._failures += 1
+            self.observe(snapshot.report(ok=False))
+            if isinstance(error, FATAL):
+                raise
+            self._backoff.failed(error)
+            return
+        self._engine.acknowledge(snapshot.flush)
+        for partition, position in snapshot.positions:
+            if partition in self._durable:
+                self._durable[partition] = position
+        self._snapshot = None
+        self._flushes += 1
+        self._backoff.succeeded()
+        self.observe(snapshot.report(ok=True))
+
+    def _wait(self, seconds: float) -> None:
+        if self._job is not None:
+            try:
+                self._job.result(timeout=max(0.0, seconds))
+            except Exception:
+                return  # _collect looks at it; a time-out leaves it under way
+
+    def _abandon(self, snapshot: Snapshot) -> None:
+        self._engine.abandon(snapshot.flush)
+        self._since = snapshot.oldest
+        self._snapshot = self._job = None
+
+    def _recover(self) -> list[SinkEvent]:
+        """After a shed: ask for a rewind once the store takes writes again."""
+        if self._probe is None:
+            if self._backoff.ready:
+                held = dict(self._durable)
+                self._probe = self._worker.submit(lambda: self._try_writing(held))
+            return []
+        if not self._probe.done():
+            return []
+        probe, self._probe = self._probe, None
+        try:
+            positions = probe.result()
+        except FATAL:
+            raise
+        except Exception as error:
+            self._failures += 1
+            self._backoff.failed(error)
+            return []
+        self._shed = False
+        self._backoff.succeeded()
+        events: list[SinkEvent] = []
+        for partition, position in positions.items():
+            if partition in self._durable:
+                self._durable[partition] = position
+                self._engine.counters_shed(partition, position)
+                events.append(Rewind(partition, position.position))
+        return events
+
+    # --- on the worker's thread ----------------------------------------------------------------------------------
+
+    def _push(self, snapshot: Snapshot) -> None:
+        """One attempt at what is left of a snapshot. Raising means: not acknowledged, send the same again."""
+        started = self._clock.monotonic()
+        try:
+            self._registry.verify(self._registration)
+            while snapshot.blocks_done < len(snapshot.blocks):
+                part = snapshot.blocks[snapshot.blocks_done]
+                while snapshot.rows_done < len(part.rows):
+                    at, count = snapshot.rows_done, self._settings.chunk_rows
+                    rows, values = part.rows.slice(at, count), part.values.slice(at, count)
+                    self._store.write(part.table, part.qualifier, part.timestamp, rows, values)
+                    snapshot.rows_done += len(rows)
+                snapshot.blocks_done, snapshot.rows_done = snapshot.blocks_done + 1, 0
+            while snapshot.positions_done < len(snapshot.positions):
+                partition, position = snapshot.positions[snapshot.positions_done]
+                self._positions.put(partition, position)
+                snapshot.positions_done += 1
+        finally:
+            snapshot.seconds = self._clock.monotonic() - started
+
+    def _try_writing(self, held: dict[int, CountersPosition]) -> dict[int, CountersPosition]:
+        """Put the recorded positions once more (the same bytes: nothing changes), and read them."""
+        self._registry.verify(self._registration)
+        positions = {}
+        for partition, position in held.items():
+            self._positions.put(partition, position)
+            positions[partition] = self._positions.get(partition) or position
+        return positions
