@@ -56,7 +56,8 @@ typedef struct {
     X(fatal_error, rd_kafka_resp_err_t, (rd_kafka_t *, char *, size_t)) \
     X(handle_mock_cluster, rd_kafka_mock_cluster_t *, (const rd_kafka_t *)) \
     X(mock_cluster_bootstraps, const char *, (const rd_kafka_mock_cluster_t *)) \
-    X(mock_topic_create, rd_kafka_resp_err_t, (rd_kafka_mock_cluster_t *, const char *, int, int))
+    X(mock_topic_create, rd_kafka_resp_err_t, (rd_kafka_mock_cluster_t *, const char *, int, int)) \
+    X(mock_group_initial_rebalance_delay_ms, void, (rd_kafka_mock_cluster_t *, int32_t))
 
 typedef struct {
 #define FF_FIELD(name, result, arguments) result(*name) arguments;

@@ -27,27 +27,28 @@ cdef extern from "rdkafka.h" nogil:
     int FF_RD_KAFKA_CONSUMER
 
     ctypedef struct ff_rdkafka:
-        int (*version)()
-        const char *(*version_str)()
-        int (*type)(const rd_kafka_t *)
-        void *(*opaque)(const rd_kafka_t *)
-        rd_kafka_queue_t *(*queue_new)(rd_kafka_t *)
-        void (*queue_destroy)(rd_kafka_queue_t *)
-        rd_kafka_queue_t *(*queue_get_partition)(rd_kafka_t *, const char *, int32_t)
-        rd_kafka_queue_t *(*queue_get_consumer)(rd_kafka_t *)
-        void (*queue_forward)(rd_kafka_queue_t *, rd_kafka_queue_t *)
-        ssize_t (*consume_batch_queue)(rd_kafka_queue_t *, int, rd_kafka_message_t **, size_t)
-        void (*message_destroy)(rd_kafka_message_t *)
-        const char *(*message_errstr)(const rd_kafka_message_t *)
-        int64_t (*message_timestamp)(const rd_kafka_message_t *, int *)
-        int (*message_headers)(const rd_kafka_message_t *, rd_kafka_headers_t **)
-        int (*header_get_all)(const rd_kafka_headers_t *, size_t, const char **, const void **, size_t *)
-        const char *(*topic_name)(const rd_kafka_topic_t *)
-        const char *(*err2name)(int)
-        int (*fatal_error)(rd_kafka_t *, char *, size_t)
-        rd_kafka_mock_cluster_t *(*handle_mock_cluster)(const rd_kafka_t *)
-        const char *(*mock_cluster_bootstraps)(const rd_kafka_mock_cluster_t *)
-        int (*mock_topic_create)(rd_kafka_mock_cluster_t *, const char *, int, int)
+        int (*version)() noexcept nogil
+        const char *(*version_str)() noexcept nogil
+        int (*type)(const rd_kafka_t *) noexcept nogil
+        void *(*opaque)(const rd_kafka_t *) noexcept nogil
+        rd_kafka_queue_t *(*queue_new)(rd_kafka_t *) noexcept nogil
+        void (*queue_destroy)(rd_kafka_queue_t *) noexcept nogil
+        rd_kafka_queue_t *(*queue_get_partition)(rd_kafka_t *, const char *, int32_t) noexcept nogil
+        rd_kafka_queue_t *(*queue_get_consumer)(rd_kafka_t *) noexcept nogil
+        void (*queue_forward)(rd_kafka_queue_t *, rd_kafka_queue_t *) noexcept nogil
+        ssize_t (*consume_batch_queue)(rd_kafka_queue_t *, int, rd_kafka_message_t **, size_t) noexcept nogil
+        void (*message_destroy)(rd_kafka_message_t *) noexcept nogil
+        const char *(*message_errstr)(const rd_kafka_message_t *) noexcept nogil
+        int64_t (*message_timestamp)(const rd_kafka_message_t *, int *) noexcept nogil
+        int (*message_headers)(const rd_kafka_message_t *, rd_kafka_headers_t **) noexcept nogil
+        int (*header_get_all)(const rd_kafka_headers_t *, size_t, const char **, const void **, size_t *) noexcept nogil
+        const char *(*topic_name)(const rd_kafka_topic_t *) noexcept nogil
+        const char *(*err2name)(int) noexcept nogil
+        int (*fatal_error)(rd_kafka_t *, char *, size_t) noexcept nogil
+        rd_kafka_mock_cluster_t *(*handle_mock_cluster)(const rd_kafka_t *) noexcept nogil
+        const char *(*mock_cluster_bootstraps)(const rd_kafka_mock_cluster_t *) noexcept nogil
+        int (*mock_topic_create)(rd_kafka_mock_cluster_t *, const char *, int, int) noexcept nogil
+        void (*mock_group_initial_rebalance_delay_ms)(rd_kafka_mock_cluster_t *, int32_t) noexcept nogil
 
     const char *ff_rdkafka_load(void *library, ff_rdkafka *functions)
     void *ff_library_if_loaded(const char *path)

@@ -1,8 +1,8 @@
 """Native glue to librdkafka's handles: batches, the drain, the mock cluster. Private."""
 
-from typing import final
+from typing import NamedTuple, final
 
-from confluent_kafka import Message
+from confluent_kafka import Consumer, Message, Producer
 from typing_extensions import Buffer, CapsuleType
 
 @final
@@ -64,3 +64,94 @@ class Batch:
         unchanged while the batch lives. Raises ValueError for lengths that disagree, offsets that go
         backwards, leave their buffer or are negative.
         """
+
+class DrainUnavailable(RuntimeError):
+    """librdkafka's handle can not be shared in this process; `reason` says why in a few words."""
+
+    reason: str
+    def __init__(self, reason: str) -> None: ...
+
+class DrainError(NamedTuple):
+    """What librdkafka reported in place of a message. `partition` and `offset` are negative where it names none.
+
+    `code` and `name` are librdkafka's (KafkaError.code(), .name()), `reason` its sentence.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    code: int
+    name: str
+    reason: str
+
+@final
+class Drain:
+    """Takes the records of one topic out of a Consumer's own librdkafka, with no Python object a record.
+
+    Attached partitions are forwarded to a private queue; `Consumer.poll(0)` then serves callbacks only. Attach
+    before `incremental_assign`, so that no record goes astray in between. All methods raise RuntimeError when the
+    drain is closed, or at work in another thread.
+
+    Close the drain before the consumer: `Consumer.close` waits for ever for a queue of ours.
+    """
+
+    def __init__(self, consumer: Consumer) -> None:
+        """Raises DrainUnavailable where the handle can not be shared, RuntimeError for a closed consumer."""
+
+    @property
+    def topic(self) -> str | None:
+        """The topic of its partitions; None before the first `attach`."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+
+    @property
+    def discarded(self) -> int:
+        """Records taken from librdkafka and dropped since, by `detach` and `discard`."""
+
+    def attach(self, topic: str, partition: int) -> None:
+        """Forward the partition to this drain. Raises ValueError for a second topic or a negative partition."""
+
+    def detach(self, topic: str, partition: int) -> None:
+        """Stop, and drop what was not handed over. Does nothing for a partition that is not attached."""
+
+    def attached(self) -> list[int]:
+        """The partitions that are, in ascending order."""
+
+    def pause(self, topic: str, partition: int) -> None:
+        """Hand nothing of it over until `resume`. Beside Consumer.pause, which does not know what is here already."""
+
+    def resume(self, topic: str, partition: int) -> None:
+        """Hand it over again, from where it stood."""
+
+    def discard(self, topic: str, partition: int) -> None:
+        """Drop what is here already; after a Consumer.seek."""
+
+    def drain(self, max_messages: int, max_bytes: int, timeout_ms: int) -> tuple[Batch, list[DrainError]]:
+        """The next records, at most `max_messages` of them and `max_bytes` of payloads and keys.
+
+        Waits up to `timeout_ms` for the first one and for no other; a record larger than `max_bytes` goes alone.
+        GIL released. An empty batch when nothing came. Raises ValueError for limits below 1.
+        """
+
+    def fatal_error(self) -> DrainError | None:
+        """What ended this consumer, if something did: the error behind KafkaError._FATAL."""
+
+    def close(self) -> None:
+        """Release every batch that came from here, and the queue. Raises BufferError while a batch is being read."""
+
+def librdkafka() -> tuple[str, str]:
+    """(version, path) of the librdkafka that confluent-kafka runs on. Raises DrainUnavailable."""
+
+def mock_bootstrap(producer: Producer) -> str:
+    """host:port, comma-separated, of the mock cluster behind a Producer with `test.mock.num.brokers`.
+
+    Raises ValueError where there is none.
+    """
+
+def mock_create_topic(producer: Producer, topic: str, partitions: int, replication: int = 1) -> None:
+    """Create a topic there. Raises ValueError for counts below 1, RuntimeError where the cluster refuses."""
+
+def mock_rebalance_delay(producer: Producer, milliseconds: int) -> None:
+    """How long a new group waits for more members before its first assignment (3 s unless told)."""

@@ -1,0 +1,348 @@
+"""Where records come from: a member of a consumer group, read through the native drain.
+
+Says nothing about when to read, flush or commit; the loop does. All calls on one thread.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from flurry_fast._wire import Batch, Drain, DrainError, DrainUnavailable
+from flurry_fast.config.model import Kafka
+from flurry_fast.consumer.fallback import FallbackDrain, drain_error
+from flurry_fast.consumer.ports import Listener
+from flurry_fast.errors import FlurryFastError
+from flurry_fast.kafka import KafkaUnavailable, client_config
+
+log = structlog.get_logger("flurry_fast.source")
+
+# Ends the member for good; librdkafka does not always mark these as fatal.
+FATAL = {
+    KafkaError._FATAL,
+    KafkaError._FENCED,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.INVALID_GROUP_ID,
+    KafkaError.UNSUPPORTED_VERSION,
+}
+
+
+class SourceFatal(FlurryFastError):
+    """librdkafka says that this consumer can not go on: fenced by another of its name, not allowed, ..."""
+
+
+@dataclass
+class SourceStats:
+    """Monotonic totals, but for `native`, `fallback_reason` and `librdkafka` (the last statistics, decoded JSON)."""
+
+    native: bool = True
+    fallback_reason: str | None = None
+    discarded: int = 0  # taken out of librdkafka, then revoked or sought away from
+    strays: int = 0  # came out of poll() instead of the drain; read again
+    assignments: int = 0
+    revocations: int = 0
+    losses: int = 0
+    commits: int = 0  # partitions whose commit the broker confirmed
+    commit_failures: int = 0
+    broker_errors: int = 0
+    librdkafka: dict[str, Any] = field(default_factory=dict)
+
+
+class KafkaSource:
+    """One topic as a member of its consumer group; consumer.ports.Source says what each method does."""
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        *,
+        native: bool = True,
+        on_statistics: Callable[[dict[str, Any]], None] | None = None,
+        statistics_interval_ms: int = 0,
+    ) -> None:
+        """Connects nothing yet. `native=False` forces the fallback (tests). Raises as `client_config` does."""
+        self.stats = SourceStats()
+        self._topic = kafka.topic
+        self._timeout = kafka.request_timeout
+        self._on_statistics = on_statistics
+        self._listener: Listener | None = None
+        self._fatal: SourceFatal | None = None
+        self._assigned: set[int] = set()
+        self._closing = False
+        callbacks = {"error_cb": self._error, "stats_cb": self._statistics, "on_commit": self._committed}
+        self._consumer = Consumer(
+            consumer_config(kafka) | {"statistics.interval.ms": statistics_interval_ms, **callbacks}
+        )
+        self._drain: Drain | FallbackDrain = self._open_drain(native)
+
+    def _open_drain(self, native: bool) -> Drain | FallbackDrain:
+        reason = "it was asked for"
+        if native:
+            try:
+                return Drain(self._consumer)
+            except DrainUnavailable as error:
+                reason = error.reason
+        self.stats.native = False
+        self.stats.fallback_reason = reason
+        log.warning("no native drain, falling back to Consumer.consume(): several times slower", reason=reason)
+        return FallbackDrain(self._consumer)
+
+    @property
+    def consumer(self) -> Consumer:
+        """confluent-kafka's, for what this class does not offer (list_topics, ...)."""
+        return self._consumer
+
+    def subscribe(self, listener: Listener) -> None:
+        self._listener = listener
+        self._consumer.subscribe(
+            [self._topic],
+            on_assign=lambda _, partitions: self._on_assign(_numbers(partitions)),
+            on_revoke=lambda _, partitions: self._on_revoke(_numbers(partitions)),
+            on_lost=lambda _, partitions: self._on_lost(_numbers(partitions)),
+        )
+
+    # --- records ---------------------------------------------------------------------------------
+
+    def drain(self, max_messages: int, max_bytes: int, timeout: float) -> tuple[Batch | None, list[DrainError]]:
+        """The next records (None: nothing came within `timeout` seconds) and what librdkafka says of partitions.
+
+        Serves callbacks first: the listener, statistics, commits. A partition whose offset is outside the log, whose
+        log was truncated or whose topic is gone appears among the errors, by `name`. Raises SourceFatal.
+        """
+        errors = self._poll()
+        if self._fatal is None:
+            wait = 0 if errors else round(timeout * 1000)
+            batch, more = self._drain.drain(max_messages, max_bytes, wait)
+            errors += self._sort_out(more)
+            self.stats.discarded = self._drain.discarded
+        if self._fatal is not None:
+            raise self._fatal
+        return (batch if len(batch) else None), errors
+
+    def _poll(self) -> list[DrainError]:
+        """Serves callbacks; each turn, so that the group does not think us dead."""
+        errors = []
+        while (message := self._consumer.poll(0)) is not None:
+            error = message.error()
+            if error is not None:
+                errors.append(drain_error(message, error))
+            elif isinstance(self._drain, FallbackDrain):
+                self._drain.offer([message])
+            else:
+                self._take_back(message)
+        return self._sort_out(errors)
+
+    def _take_back(self, message: Message) -> None:
+        """A record beside the drain would be missing in it: read on from there again."""
+        partition, offset = message.partition(), message.offset()
+        if partition is None or offset is None or partition not in self._assigned:
+            return
+        self.stats.strays += 1
+        log.warning("a record came beside the drain; reading it again", partition=partition, offset=offset)
+        self.seek(partition, offset)
+
+    def _sort_out(self, errors: Iterable[DrainError]) -> list[DrainError]:
+        """What concerns a partition of ours is the loop's; the rest is the connection's and only logged."""
+        ours = []
+        for error in errors:
+            if error.code in FATAL:
+                self._set_fatal(error.name, error.reason)
+            elif error.partition in self._assigned:
+                ours.append(error)
+            elif error.partition < 0:
+                self._note(error.name, error.reason)
+        return ours
+
+    # --- what is read ----------------------------------------------------------------------------
+
+    def assign(self, offsets: Mapping[int, int]) -> None:
+        # Attached first: from then on no record can reach the consumer's own queue.
+        for partition in offsets:
+            self._drain.attach(self._topic, partition)
+        self._assigned.update(offsets)
+        self._consumer.incremental_assign([self._at(partition, offset) for partition, offset in offsets.items()])
+
+    def unassign(self, partitions: set[int]) -> None:
+        leaving = partitions & self._assigned
+        self._assigned -= leaving
+        for partition in leaving:
+            self._drain.detach(self._topic, partition)
+        self._consumer.incremental_unassign([self._at(partition) for partition in leaving])
+
+    def seek(self, partition: int, offset: int) -> None:
+        if partition not in self._assigned:
+            raise ValueError(f"partition {partition} is not assigned")
+        try:
+            self._consumer.seek(self._at(partition, offset))
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Can not seek in partition {partition}: {error.args[0].str()}.") from None
+        self._drain.discard(self._topic, partition)
+
+    def pause(self, partitions: set[int]) -> None:
+        for partition in partitions & self._assigned:
+            self._drain.pause(self._topic, partition)
+        self._consumer.pause([self._at(partition) for partition in partitions & self._assigned])
+
+    def resume(self, partitions: set[int]) -> None:
+        for partition in partitions & self._assigned:
+            self._drain.resume(self._topic, partition)
+        self._consumer.resume([self._at(partition) for partition in partitions & self._assigned])
+
+    # --- what the broker knows -------------------------------------------------------------------
+
+    def watermarks(self, partition: int) -> tuple[int, int]:
+        try:
+            low, high = self._consumer.get_watermark_offsets(self._at(partition), timeout=self._timeout)
+        except KafkaException as error:
+            raise KafkaUnavailable(f"No watermarks of partition {partition}: {error.args[0].str()}.") from None
+        return low, high
+
+    def committed(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
+        try:
+            found = self._consumer.committed([self._at(partition) for partition in partitions], timeout=self._timeout)
+        except KafkaException as error:
+            raise KafkaUnavailable(f"The group's commits can not be read: {error.args[0].str()}.") from None
+        for item in found:
+            if item.error is not None:
+                raise KafkaUnavailable(f"No commit of partition {item.partition}: {item.error.str()}.")
+        return {item.partition: (item.offset, item.metadata or "") for item in found if item.offset >= 0}
+
+    def commit(self, offsets: Mapping[int, tuple[int, str]], *, asynchronous: bool) -> None:
+        if not offsets:
+            return
+        wanted = [
+            TopicPartition(self._topic, partition, offset, metadata)
+            for partition, (offset, metadata) in offsets.items()
+        ]
+        try:
+            if asynchronous:
+                self._consumer.commit(offsets=wanted, asynchronous=True)
+            else:
+                self._count_commits(self._consumer.commit(offsets=wanted, asynchronous=False))
+        except KafkaException as error:
+            self._commit_failed(error.args[0], sorted(offsets))
+
+    def close(self) -> None:
+        """Leave the group, after `Listener.revoked` for what is still assigned. A second call does nothing."""
+        if self._closing:
+            return
+        self._closing = True
+        try:
+            if self._assigned and self._listener is not None and self._fatal is None:
+                self._listener.revoked(set(self._assigned))
+        finally:
+            self._drain.close()  # before the consumer: librdkafka waits for ever for a queue of ours
+            self._assigned.clear()
+            self._consumer.close()
+
+    def __enter__(self) -> KafkaSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- callbacks, all from within poll and consume ---------------------------------------------
+
+    def _on_assign(self, partitions: set[int]) -> None:
+        self.stats.assignments += 1
+        assert self._listener is not None
+        self._listener.assigned(partitions)
+        # Even with nothing to read: confluent-kafka would else assign them at offsets of its own.
+        self._consumer.incremental_assign([])
+
+    def _on_revoke(self, partitions: set[int]) -> None:
+        if not self._closing:
+            self.stats.revocations += 1
+            assert self._listener is not None
+            self._listener.revoked(partitions)
+            self.unassign(partitions)
+
+    def _on_lost(self, partitions: set[int]) -> None:
+        if not self._closing:
+            self.stats.losses += 1
+            assert self._listener is not None
+            self._listener.lost(partitions)
+            self.unassign(partitions)
+
+    def _error(self, error: KafkaError) -> None:
+        if error.fatal() or error.code() in FATAL:
+            self._set_fatal(error.name(), error.str())
+        else:
+            self._note(error.name(), error.str())
+
+    def _note(self, name: str, reason: str) -> None:
+        self.stats.broker_errors += 1
+        log.warning("kafka error", error=name, reason=reason)
+
+    def _set_fatal(self, name: str, reason: str) -> None:
+        found = None if self._closing else self._drain.fatal_error()
+        if found is not None:  # what lies behind _FATAL
+            name, reason = found.name, found.reason
+        way_out = "Is another process running with the same kafka.instance_id?" if "FENCED" in name else None
+        self._fatal = SourceFatal(f"The consumer can not go on: {reason} ({name}).", way_out=way_out)
+
+    def _statistics(self, text: str) -> None:
+        self.stats.librdkafka = json.loads(text)
+        if self._on_statistics is not None:
+            self._on_statistics(self.stats.librdkafka)
+
+    def _committed(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        if error is not None:
+            self._commit_failed(error, [item.partition for item in partitions])
+        else:
+            self._count_commits(partitions)
+
+    def _count_commits(self, partitions: list[TopicPartition]) -> None:
+        for item in partitions:
+            if item.error is not None:
+                self._commit_failed(item.error, [item.partition])
+            else:
+                self.stats.commits += 1
+
+    def _commit_failed(self, error: KafkaError, partitions: list[int]) -> None:
+        self.stats.commit_failures += len(partitions)
+        log.warning("commit failed", partitions=partitions, error=error.name(), reason=error.str())
+
+    def _at(self, partition: int, offset: int = -1001) -> TopicPartition:
+        return TopicPartition(self._topic, partition, offset)
+
+
+def consumer_config(kafka: Kafka) -> dict[str, Any]:
+    """librdkafka's settings for a member of the group: what exactness needs, and what is measured to be fast."""
+    session_ms = round(kafka.session_timeout * 1000)
+    config = client_config(
+        kafka,
+        **{
+            "group.id": kafka.group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+        },
+    )
+    if kafka.instance_id is not None:
+        config["group.instance.id"] = kafka.instance_id
+    tuned: dict[str, Any] = {
+        "fetch.queue.backoff.ms": 2,  # the default of a second starves consume()
+        "queued.max.messages.kbytes": 32 * 1024,  # larger queues cost page faults
+        "allow.auto.create.topics": False,
+    }
+    if config.get("group.protocol", "classic") == "classic":  # with KIP-848 the broker decides these
+        tuned |= {"session.timeout.ms": session_ms, "heartbeat.interval.ms": min(3000, session_ms // 3)}
+        config["partition.assignment.strategy"] = "cooperative-sticky"  # whoever keeps a partition reads on
+    return tuned | config
+
+
+def _numbers(partitions: list[TopicPartition]) -> set[int]:
+    return {item.partition for item in partitions}
