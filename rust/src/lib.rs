@@ -5,6 +5,7 @@
 use pyo3::prelude::*;
 
 mod archive;
+mod arrow_ffi;
 mod batch;
 mod blocks;
 mod decode;
@@ -21,6 +22,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     plan::register(module)?;
     blocks::register(module)?;
     engine::register(module)?;
+    arrow_ffi::register(module)?;
     archive::register(module)?;
     simulate::register(module)?;
     kernels::register(module)
