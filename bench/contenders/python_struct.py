@@ -57,9 +57,9 @@ class PythonStruct:
     """Counters of many reports. `blocks` maps (API key) to {hour: [totals, versions, countries, models, events]}."""
 
     def __init__(self) -> None:
-        self.blocks: dict[bytes, dict[int, list[Any]]] = {}
+        self.blocks: dict[Any, dict[int, list[Any]]] = {}
         self.unreadable = 0
-        self._countries: dict[bytes, bytes] = {}
+        self._countries: dict[Any, Any] = {}
 
     def absorb(self, payloads: Iterable[bytes], timestamps_ms: Iterable[int]) -> None:
         """Counts each payload, received at its timestamp. A report that cannot be read only adds to `unreadable`."""
@@ -109,7 +109,7 @@ class PythonStruct:
             versions[version] = versions.get(version, 0) + 1
             country = countries.get(locale)
             if country is None:
-                country = countries[locale] = locale.split(b"_", 2)[1] if b"_" in locale else b""
+                country = countries[locale] = _country(locale)
             by_country[country] = by_country.get(country, 0) + 1
             models[model] = models.get(model, 0) + 1
             occurrences = 0
@@ -137,7 +137,8 @@ class PythonStruct:
     def lines(self) -> dict[tuple[bytes, int, str, str], tuple[int, ...]]:
         """Every counter: (API key, hour, rollup, group as UTF-8 text) to its measures in the plan's order."""
         found: dict[tuple[bytes, int, str, str], tuple[int, ...]] = {}
-        for key, hours in self.blocks.items():
+        for app, hours in self.blocks.items():
+            key = app.encode() if isinstance(app, str) else app
             for hour, block in hours.items():
                 found[key, hour, "totals", ""] = tuple(block[0])
                 for rollup, lines in zip(("versions", "countries", "models", "events"), block[1:], strict=True):
@@ -150,8 +151,16 @@ class PythonStruct:
         return found
 
 
-def text(wire: bytes) -> str:
+def _country(locale: Any) -> Any:
+    """Between the first `_` and the second or the end; empty without one. Bytes or str, as it comes."""
+    mark = b"_" if isinstance(locale, bytes) else "_"
+    return locale.split(mark, 2)[1] if mark in locale else mark[:0]
+
+
+def text(wire: bytes | str) -> str:
     """Modified UTF-8 as text: surrogate pairs joined, lone surrogates U+FFFD."""
+    if isinstance(wire, str):
+        return wire
     if wire.isascii():
         return wire.decode("ascii")
     units = wire.replace(b"\xc0\x80", b"\0").decode("utf-8", "surrogatepass").encode("utf-16-be", "surrogatepass")

@@ -1,33 +1,21 @@
-"""The plain-Python contender counts like the independent count, or no time of it means anything."""
+"""The plain-Python contenders count like the independent count, or no time of it means anything."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import random
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from bench.contenders.python_decode import PythonDecode
+from bench.contenders.python_struct import PythonStruct, text
 from flurry_fast.verify.count import Blocks, Count
 from flurry_fast.verify.plan import CountedPlan
 
 ROOT = Path(__file__).resolve().parents[2]
 CAPTURES = sorted((ROOT / "tests/captures").glob("*/*.bin"))
-
-
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-contender = _load(ROOT / "bench/contenders/python_struct.py")
 
 
 def _expected(blocks: Blocks) -> dict[tuple[bytes, int, str, str], tuple[int, ...]]:
@@ -46,9 +34,10 @@ def _plain_captures() -> list[tuple[bytes, dict[str, Any]]]:
     return [(data, report) for data, report in pairs if report["outcome"] == "ok" and "repaired_errors" not in report]
 
 
-def test_counts_real_reports_like_the_independent_count() -> None:
+@pytest.mark.parametrize("contender", [PythonStruct, PythonDecode])
+def test_counts_real_reports_like_the_independent_count(contender: type[PythonStruct]) -> None:
     plan = CountedPlan.parse((ROOT / "bench/plans/five.toml").read_text())
-    count, python = Count(plan), contender.PythonStruct()
+    count, python = Count(plan), contender()
     captures = _plain_captures()
     assert len(captures) > 200
     for offset, (data, report) in enumerate(captures):
@@ -61,10 +50,13 @@ def test_counts_real_reports_like_the_independent_count() -> None:
     assert python.groups() == len(python.lines())
 
 
+@pytest.mark.parametrize("contender", [PythonStruct, PythonDecode])
 @pytest.mark.parametrize("seed", range(3))
-def test_damaged_reports_are_unreadable_or_counted_but_never_an_exception(seed: int) -> None:
+def test_damaged_reports_are_unreadable_or_counted_but_never_an_exception(
+    seed: int, contender: type[PythonStruct]
+) -> None:
     rng = random.Random(seed)
-    python = contender.PythonStruct()
+    python = contender()
     for data, _ in _plain_captures():
         cut = data[: rng.randrange(len(data))]
         place = rng.randrange(len(data))
@@ -74,7 +66,7 @@ def test_damaged_reports_are_unreadable_or_counted_but_never_an_exception(seed: 
 
 
 def test_text_on_the_wire_becomes_text() -> None:
-    assert contender.text(b"plain") == "plain"
-    assert contender.text(b"a\xc0\x80b") == "a\0b"
-    assert contender.text(b"\xed\xa0\xbd\xed\xb8\x80") == "\U0001f600"
-    assert contender.text(b"x\xed\xa0\xbd") == "x\ufffd"
+    assert text(b"plain") == "plain"
+    assert text(b"a\xc0\x80b") == "a\0b"
+    assert text(b"\xed\xa0\xbd\xed\xb8\x80") == "\U0001f600"
+    assert text(b"x\xed\xa0\xbd") == "x\ufffd"
