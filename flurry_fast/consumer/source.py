@@ -96,6 +96,11 @@ class KafkaSource:
         return FallbackDrain(self._consumer)
 
     @property
+    def native(self) -> bool:
+        """Whether records come through the native drain; False: by Consumer.consume(), for `stats.fallback_reason`."""
+        return self.stats.native
+
+    @property
     def consumer(self) -> Consumer:
         """confluent-kafka's, for what this class does not offer (list_topics, ...)."""
         return self._consumer

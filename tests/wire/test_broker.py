@@ -146,6 +146,19 @@ def test_foreign_files_are_not_overwritten(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8") == "a = 1"
 
 
+def test_settings_say_where_and_what(tmp_path: Path) -> None:
+    path = tmp_path / "b.json"
+    config = tmp_path / "flurry-fast.toml"
+    config.write_text(f'[kafka]\nbroker_file = "{path}"\ntopic = "mine"\n', encoding="utf-8")
+    process = start("--config", str(config), "--partitions", "3")
+    assert process.stdout is not None
+    assert "mine (3 partitions)" in process.stdout.readline()
+    assert read_broker_file(path).topics == {"mine": 3}
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("topic", ["", ":3", "a:0", "a:x", "a:1001"])
 def test_bad_topics_are_usage_errors(topic: str) -> None:
     result = CliRunner().invoke(main, ["broker", "--topic", topic])
