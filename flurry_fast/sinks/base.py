@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from tenacity import RetryCallState
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential, wait_random
 
 from flurry_fast.ports import Clock
 
@@ -180,7 +180,7 @@ class Backoff:
     def __init__(self, clock: Clock, first: float, longest: float) -> None:
         """`first` and `longest` are seconds."""
         self._clock = clock
-        self._wait = wait_exponential_jitter(initial=first, max=longest, jitter=first)
+        self._wait = wait_exponential(multiplier=first, max=longest) + wait_random(0, first)
         self._tries = 0
         self._next = 0.0
         self.failing_since: float | None = None

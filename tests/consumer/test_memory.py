@@ -1,0 +1,70 @@
+"""One budget: flush, evict, pause, shed, resume."""
+
+from simulated import RecordingEngine, SimulatedSource, StubArchive, StubSink
+
+from flurry_fast.consumer.memory import Governor
+
+
+def make() -> tuple[RecordingEngine, SimulatedSource, StubSink, StubArchive, Governor]:
+    engine, source, counters, archive = RecordingEngine(), SimulatedSource({}), StubSink({}), StubArchive({})
+    source.reading = {0: 0, 1: 0}
+    return engine, source, counters, archive, Governor(engine, source, [counters, archive], 1000)
+
+
+def test_nothing_happens_below_the_marks() -> None:
+    engine, source, counters, archive, governor = make()
+    engine.blocks, counters.unwritten = 590, 590
+    assert governor.poll(lambda: {0, 1}) == 590
+    assert (counters.flushed, archive.flushed, engine.evictions, source.paused) == (0, 0, [], set())
+
+
+def test_the_largest_is_flushed_and_crumbs_are_not() -> None:
+    engine, _, counters, archive, governor = make()
+    engine.blocks, engine.archive, counters.unwritten, archive.unwritten = 400, 250, 90, 250
+    governor.poll(lambda: {0, 1})
+    assert (counters.flushed, archive.flushed) == (0, 1)
+    archive.unwritten = 0
+    governor.poll(lambda: {0, 1})
+    assert (counters.flushed, archive.flushed) == (0, 1)
+
+
+def test_clean_blocks_are_evicted_down_to_the_mark() -> None:
+    engine, source, _, _, governor = make()
+    engine.blocks, engine.archive = 600, 200
+    governor.poll(lambda: {0, 1})
+    assert engine.evictions == [500]
+    assert governor.evicted == 100
+    assert source.paused == set()
+
+
+def test_partitions_pause_and_resume() -> None:
+    _, source, counters, _, governor = make()
+    counters.held = 950
+    governor.poll(lambda: {0})
+    assert source.paused == {0}
+    counters.held = 800
+    governor.poll(lambda: {0, 1})
+    assert source.paused == {0}
+    counters.held = 700
+    governor.poll(lambda: {0, 1})
+    assert source.paused == set()
+    assert governor.paused == set()
+
+
+def test_a_revoked_partition_is_forgotten() -> None:
+    _, _, counters, _, governor = make()
+    counters.held = 950
+    governor.poll(lambda: {0, 1})
+    governor.forget({0})
+    assert governor.paused == {1}
+    governor.poll(lambda: {0, 1})
+    assert governor.paused == {0, 1}
+
+
+def test_a_sink_that_fails_sheds_and_a_healthy_one_does_not() -> None:
+    engine, _, counters, archive, governor = make()
+    engine.archive, archive.shed_bytes, archive.failing = 950, 900, 1.0
+    counters.shed_bytes = 5
+    governor.poll(lambda: {0, 1})
+    assert (archive.shed_bytes, counters.shed_bytes) == (0, 5)
+    assert governor.sheds == 1
