@@ -18,14 +18,10 @@ LAST_MS = 253_402_300_799_999
 INSTALLS_FROM_MS = 1_199_145_600_000
 PROTOCOL_BUILDING_AT_SEND = 26
 
-_I64_MIN, _I64_MAX = -(2**63), 2**63 - 1
+# The compiled database has no transitions after this; the offset that holds then holds for ever.
+_LAST_ZONED_MS = 4_102_358_400_000  # 2099-12-31T00:00Z
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIXED_OFFSET = re.compile(r"(?:GMT|UTC)(?:([+-])([0-9]{1,2})(?::([0-9]{2}))?)?")
-
-
-def saturate(value: int) -> int:
-    """What signed 64-bit saturating arithmetic leaves of `value`."""
-    return max(_I64_MIN, min(_I64_MAX, value))
 
 
 def receive_ms(timestamp_ms: int) -> int:
@@ -35,24 +31,24 @@ def receive_ms(timestamp_ms: int) -> int:
 
 def shift_ms(plan: CountedPlan, report: dict[str, Any], received: int) -> int:
     """What is added to the device's times because its clock is plainly wrong."""
-    skew = saturate(report["reported_at_ms"] - received)
+    skew: int = report["reported_at_ms"] - received
     ahead = skew > plan.max_skew_ms
     behind = skew < -plan.max_skew_ms and report["protocol"] <= PROTOCOL_BUILDING_AT_SEND
-    return saturate(-skew) if ahead or behind else 0
+    return -skew if ahead or behind else 0
 
 
 def effective_ms(plan: CountedPlan, start_ms: int, shift: int, received: int) -> tuple[int, bool]:
     """A session's effective time t, and whether its start was replaced by the receive time."""
-    corrected = saturate(start_ms + shift)
-    if received - plan.max_age_ms <= corrected <= received + plan.max_ahead_ms and corrected >= 0:
+    corrected = start_ms + shift
+    if max(0, received - plan.max_age_ms) <= corrected <= min(received + plan.max_ahead_ms, LAST_MS):
         return corrected, False
     return received, True
 
 
 def install_day(plan: CountedPlan, first_session_ms: int, shift: int, received: int) -> str:
     """The UTC day `YYYY-MM-DD` of the first session, or nothing if it cannot be true."""
-    first = saturate(first_session_ms + shift)
-    if not INSTALLS_FROM_MS <= first <= received + plan.max_ahead_ms:
+    first = first_session_ms + shift
+    if not INSTALLS_FROM_MS <= first <= min(received + plan.max_ahead_ms, LAST_MS):
         return ""
     return (_EPOCH + timedelta(milliseconds=first)).strftime("%Y-%m-%d")
 
@@ -61,7 +57,7 @@ def age_band(birth_ms: int | None, at_ms: int) -> str:
     """The age group of somebody born at `birth_ms`; unset or 0: empty."""
     if not birth_ms:
         return ""
-    years = saturate(at_ms - birth_ms) // YEAR_MS
+    years = (at_ms - birth_ms) // YEAR_MS
     if not 0 <= years <= 120:
         return ""
     bands = ((12, "0-12"), (17, "13-17"), (24, "18-24"), (34, "25-34"), (54, "35-54"), (120, "55+"))
@@ -116,8 +112,15 @@ def local_hour(zone_name: str, at_ms: int) -> str:
     """`00` to `23` in the session's own zone; empty where the zone is not known."""
     found = zone(zone_name)
     if found is not None:
-        return f"{(_EPOCH + timedelta(milliseconds=at_ms)).astimezone(found).hour:02d}"
-    minutes = _fixed_offset_minutes(zone_name)
-    if minutes is None:
-        return ""
-    return f"{(at_ms + minutes * 60_000) // HOUR_MS % 24:02d}"
+        offset_ms = _offset_ms(found, min(at_ms, _LAST_ZONED_MS))
+    else:
+        minutes = _fixed_offset_minutes(zone_name)
+        if minutes is None:
+            return ""
+        offset_ms = minutes * 60_000
+    return f"{(at_ms + offset_ms) // HOUR_MS % 24:02d}"
+
+
+def _offset_ms(zone: ZoneInfo, at_ms: int) -> int:
+    offset = (_EPOCH + timedelta(milliseconds=at_ms)).astimezone(zone).utcoffset()
+    return 0 if offset is None else offset // timedelta(milliseconds=1)
