@@ -18,10 +18,17 @@ LAST_MS = 253_402_300_799_999
 INSTALLS_FROM_MS = 1_199_145_600_000
 PROTOCOL_BUILDING_AT_SEND = 26
 
+_I64_MIN, _I64_MAX = -(2**63), 2**63 - 1
 # The compiled database has no transitions after this; the offset that holds then holds for ever.
 _LAST_ZONED_MS = 4_102_358_400_000  # 2099-12-31T00:00Z
+_CYCLE_DAYS = 146_097
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIXED_OFFSET = re.compile(r"(?:GMT|UTC)(?:([+-])([0-9]{1,2})(?::([0-9]{2}))?)?")
+
+
+def saturate(value: int) -> int:
+    """What signed 64-bit saturating arithmetic leaves of `value`."""
+    return max(_I64_MIN, min(_I64_MAX, value))
 
 
 def receive_ms(timestamp_ms: int) -> int:
@@ -31,33 +38,37 @@ def receive_ms(timestamp_ms: int) -> int:
 
 def shift_ms(plan: CountedPlan, report: dict[str, Any], received: int) -> int:
     """What is added to the device's times because its clock is plainly wrong."""
-    skew: int = report["reported_at_ms"] - received
+    skew = saturate(report["reported_at_ms"] - received)
     ahead = skew > plan.max_skew_ms
     behind = skew < -plan.max_skew_ms and report["protocol"] <= PROTOCOL_BUILDING_AT_SEND
-    return -skew if ahead or behind else 0
+    return saturate(-skew) if ahead or behind else 0
 
 
 def effective_ms(plan: CountedPlan, start_ms: int, shift: int, received: int) -> tuple[int, bool]:
     """A session's effective time t, and whether its start was replaced by the receive time."""
-    corrected = start_ms + shift
-    if max(0, received - plan.max_age_ms) <= corrected <= min(received + plan.max_ahead_ms, LAST_MS):
+    corrected = saturate(start_ms + shift)
+    earliest, latest = max(0, received - plan.max_age_ms), saturate(received + plan.max_ahead_ms)
+    if earliest <= corrected <= latest:
         return corrected, False
     return received, True
 
 
 def install_day(plan: CountedPlan, first_session_ms: int, shift: int, received: int) -> str:
     """The UTC day `YYYY-MM-DD` of the first session, or nothing if it cannot be true."""
-    first = first_session_ms + shift
-    if not INSTALLS_FROM_MS <= first <= min(received + plan.max_ahead_ms, LAST_MS):
+    first = saturate(first_session_ms + shift)
+    if not INSTALLS_FROM_MS <= first <= saturate(received + plan.max_ahead_ms):
         return ""
-    return (_EPOCH + timedelta(milliseconds=first)).strftime("%Y-%m-%d")
+    # The calendar repeats every 400 years; Python's ends with the year 9999.
+    cycles, days = divmod(first // DAY_MS, _CYCLE_DAYS)
+    day = _EPOCH + timedelta(days=days)
+    return f"{day.year + 400 * cycles:04d}-{day.month:02d}-{day.day:02d}"
 
 
 def age_band(birth_ms: int | None, at_ms: int) -> str:
     """The age group of somebody born at `birth_ms`; unset or 0: empty."""
     if not birth_ms:
         return ""
-    years = (at_ms - birth_ms) // YEAR_MS
+    years = saturate(at_ms - birth_ms) // YEAR_MS
     if not 0 <= years <= 120:
         return ""
     bands = ((12, "0-12"), (17, "13-17"), (24, "18-24"), (34, "25-34"), (54, "35-54"), (120, "55+"))
