@@ -43,6 +43,7 @@ class _Report:
         self.cursor = Cursor(data)
         self.protocol = 0
         self.api_key = b""
+        self.key_bytes: Json = {}
         self.ids: list[tuple[int, bytes]] = []
         self.out: Json = {"outcome": "ok"}
         self.extra: Json = {}
@@ -77,7 +78,7 @@ class _Report:
             self.out["repaired_errors"] = repaired
         if self.protocol >= 29:
             self.extra["session_details"] = self.details
-        return self.out | self.extra
+        return self.out | self.key_bytes | self.extra
 
     def start(self) -> None:
         if len(self.data) > MAX_REPORT_BYTES:
@@ -103,6 +104,7 @@ class _Report:
         if not 1 <= len(self.api_key) <= 255:
             raise UnreadableError("bad_key")
         out["api_key"] = decode_text(self.api_key)
+        self.key_bytes = {} if self.api_key.isascii() else {"api_key_hex": self.api_key.hex()}
         out["app_version"] = cursor.text()
         if protocol == 8:
             self.ids = [(0, cursor.raw_text())]

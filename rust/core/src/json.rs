@@ -74,12 +74,18 @@ impl Writer {
         }
         self.list(",\"device_ids\":", &report.device_ids, |w, (kind, id)| {
             w.number("{\"type\":", kind);
-            w.out.push_str(",\"hex\":\"");
-            for byte in *id {
-                let _ = write!(w.out, "{byte:02x}");
-            }
-            w.out.push_str("\"}");
+            w.hex(",\"hex\":", id);
+            w.out.push('}');
         });
+    }
+
+    fn hex(&mut self, name: &str, bytes: &[u8]) {
+        self.out.push_str(name);
+        self.out.push('"');
+        for byte in bytes {
+            let _ = write!(self.out, "{byte:02x}");
+        }
+        self.out.push('"');
     }
 
     fn session(&mut self, report: &Report<'_>, session: &Session<'_>) {
@@ -162,6 +168,10 @@ impl Writer {
 
     /// What the captures' schema has no place for.
     fn beyond_captures(&mut self, report: &Report<'_>) {
+        if !report.api_key.is_ascii() {
+            // The row of an app is its wire bytes, which converted text can lose.
+            self.hex(",\"api_key_hex\":", report.api_key);
+        }
         self.number(",\"ad_flag\":", report.ad_flag);
         if report.protocol >= 15 {
             self.number(",\"ad_cache_ms\":", report.ad_cache_ms);
