@@ -3,6 +3,7 @@
 Private: flurry_fast.consumer.source and flurry_fast.broker are its users.
 """
 # One extension module, one file a concern: the parts share C-level types.
+include "build.pyx"
 include "library.pyx"
 include "batch.pyx"
 include "drain.pyx"

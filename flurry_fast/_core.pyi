@@ -4,6 +4,15 @@ from collections.abc import Sequence
 from types import CapsuleType
 from typing import Any, final
 
+# --- build -------------------------------------------------------------------
+
+def build_info() -> dict[str, str]:
+    """How this module was built.
+
+    Keys: version, commit ("unknown" outside git), profile ("release" or "debug"), opt_level, compiler, target,
+    target_cpu ("baseline" unless asked for), target_features.
+    """
+
 # --- batch -------------------------------------------------------------------
 
 def _batch_rows(batch: Any, /) -> list[tuple[int, int, int, bytes | None, bytes | None, bytes]]:

@@ -1,9 +1,12 @@
 """Native glue to librdkafka's handles: batches, the drain, the mock cluster. Private."""
 
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 from confluent_kafka import Consumer, Message, Producer
 from typing_extensions import Buffer, CapsuleType
+
+def build_info() -> dict[str, Any]:
+    """How this module was built: version, commit, profile ("release" or "sanitize=..."), optimized, compiler, cython."""
 
 @final
 class Batch:

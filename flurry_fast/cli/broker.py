@@ -65,7 +65,5 @@ def _topic(text: str, partitions: int) -> tuple[str, int]:
     except ValueError:
         number = 0
     if not name or not 1 <= number <= MAX_PARTITIONS:
-        raise click.BadParameter(
-            f"{text!r} is no NAME:PARTITIONS (1 to {MAX_PARTITIONS})", param_hint="--topic"
-        )
+        raise click.BadParameter(f"{text!r} is no NAME:PARTITIONS (1 to {MAX_PARTITIONS})", param_hint="--topic")
     return name, number

@@ -8,6 +8,7 @@ mod archive;
 mod arrow_ffi;
 mod batch;
 mod blocks;
+mod build_info;
 mod decode;
 mod engine;
 mod kernels;
@@ -17,6 +18,7 @@ mod simulate;
 #[pymodule]
 #[pyo3(name = "_core")]
 fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    build_info::register(module)?;
     batch::register(module)?;
     decode::register(module)?;
     plan::register(module)?;
