@@ -76,7 +76,7 @@ class RestoreError(ValueError):
 
 @final
 class ArrowArray:
-    """An Arrow array, or a record batch as an array of structs: `pa.array(x)`, `pa.record_batch(x)` take it uncopied."""
+    """An Arrow array, or a record batch as an array of structs: `pa.array(x)`, `pa.record_batch(x)` do not copy it."""
 
     def __len__(self) -> int:
         """Number of values, or of rows."""

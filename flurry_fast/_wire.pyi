@@ -6,7 +6,10 @@ from confluent_kafka import Consumer, Message, Producer
 from typing_extensions import Buffer, CapsuleType
 
 def build_info() -> dict[str, Any]:
-    """How this module was built: version, commit, profile ("release" or "sanitize=..."), optimized, compiler, cython."""
+    """How this module was built.
+
+    Keys: version, commit ("unknown" outside git), profile ("release" or "sanitize=..."), optimized, compiler, cython.
+    """
 
 @final
 class Batch:

@@ -144,11 +144,7 @@ fn archive_batch(
 }
 
 /// Running checksum over (offset, length, CRC-32) of rows.
-#[pyclass(
-    name = "RowChecksum",
-    module = "flurry_fast._core",
-    skip_from_py_object
-)]
+#[pyclass(name = "RowChecksum", module = "flurry_fast._core")]
 #[derive(Clone, Default)]
 struct PyRowChecksum(RowChecksum);
 
