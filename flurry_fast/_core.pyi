@@ -1,8 +1,8 @@
 """The native heart (Rust). Public names are re-exported by their rooms."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import CapsuleType
-from typing import Any, final
+from typing import Any, Self, final
 
 # --- build -------------------------------------------------------------------
 
@@ -195,6 +195,78 @@ def restore_batch(batch: Any, /, checksum: RowChecksum | None = None) -> Restore
     """
 
 # --- simulate ----------------------------------------------------------------
+
+PROTOCOL_MIX: dict[int, int]
+"""Protocol -> weight: the simulator's default mix, which resembles 2013."""
+
+@final
+class Simulator:
+    """A fleet of simulated devices. The same arguments give the same reports, on every machine (docs/simulator.md)."""
+
+    def __new__(
+        cls,
+        seed: int = 1,
+        *,
+        apps: int = 400_000,
+        devices: int = 10_000_000,
+        start_ms: int = 1_384_948_800_000,
+        rate: int = 20_000,
+        protocols: Mapping[int, int] | None = None,
+        malformed: float = 0.0,
+        hostile: float = 0.0,
+    ) -> Self:
+        """`start_ms`: virtual time of the first report (ms since the epoch); it advances by 1000/`rate` ms a report.
+
+        `protocols` maps protocol to weight (None: `PROTOCOL_MIX`); `malformed` and `hostile` are shares, 0 to 1.
+        Raises ValueError, naming the argument, for a value out of range.
+        """
+
+    @property
+    def sent(self) -> int:
+        """How many reports were made so far."""
+
+    @property
+    def now_ms(self) -> int:
+        """Virtual time of the next report, ms since the epoch."""
+
+    def next_batch(self, reports: int, /) -> SimulatedBatch:
+        """The next `reports` reports, made without the GIL. How a run is cut into batches changes nothing."""
+
+@final
+class SimulatedBatch:
+    """Reports in the order they are sent, in flat buffers that `_wire.Batch.from_buffers` takes as they are.
+
+    Every property copies its buffer: ask once.
+    """
+
+    def __len__(self) -> int:
+        """Number of reports, n."""
+
+    @property
+    def payload(self) -> bytes:
+        """The reports' bytes, one after the other."""
+
+    @property
+    def payload_offsets(self) -> memoryview[int]:
+        """n + 1 int64: report i is ``payload[payload_offsets[i]:payload_offsets[i + 1]]``."""
+
+    @property
+    def key_bytes(self) -> bytes:
+        """The message keys, one after the other."""
+
+    @property
+    def key_offsets(self) -> memoryview[int]:
+        """n + 1 int64, as `payload_offsets`."""
+
+    @property
+    def times_ms(self) -> memoryview[int]:
+        """n int64: virtual time at which each report is sent, ms since the epoch."""
+
+    def payloads(self) -> list[bytes]:
+        """The reports, one bytes object each: for a producer."""
+
+    def keys(self) -> list[bytes]:
+        """The message keys, one bytes object each."""
 
 # --- kernels alone, for bench/ ------------------------------------------------
 

@@ -59,29 +59,13 @@ pub fn encode(report: &mut Report<'_>, damage: Damage, rng: &mut Rng, out: &mut 
     if damage == Damage::Budget {
         return encode_over_budget(report, out);
     }
-    let marked = rng.below(report.sessions.len() as u64) as usize;
-    let mut errors = 0;
-    if let Some(session) = report.sessions.get_mut(marked) {
-        errors = session.total_errors;
-        session.total_errors = MARK;
-    }
-    wire::encode(report, out);
-    let mark = find(out, start, &MARK.to_be_bytes());
+    let extra = match damage {
+        Damage::ErrorCount if report.protocol >= 24 => 1 + rng.below(3) as u16,
+        _ => 0,
+    };
+    let mark = encode_marked(report, extra, rng, out);
     let sealed = report.protocol >= 22;
     let body_end = if sealed { out.len() - 4 } else { out.len() };
-    let mut extra = 0;
-    if damage == Damage::ErrorCount && report.protocol >= 24 {
-        extra = 1 + rng.below(3) as u16;
-    }
-    if let Some(at) = mark {
-        put(out, at, &(errors + i32::from(extra)).to_be_bytes());
-        if extra > 0 {
-            let written = out
-                .get(at + 4..at + 6)
-                .map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
-            put(out, at + 4, &(written + extra).to_be_bytes());
-        }
-    }
     let length = (body_end - start) as u64;
     match damage {
         Damage::Cut | Damage::CutAndSealed => {
@@ -118,16 +102,11 @@ pub fn encode(report: &mut Report<'_>, damage: Damage, rng: &mut Rng, out: &mut 
         }
         Damage::Flipped | Damage::ErrorCount | Damage::Budget => {}
     }
-    match damage {
-        Damage::Cut | Damage::Empty => {}
-        Damage::CutAndSealed => {
-            if sealed {
-                out.extend_from_slice(&[0; 4]);
-                seal(out, start);
-            }
-        }
-        _ if sealed => seal(out, start),
-        _ => {}
+    if sealed && damage == Damage::CutAndSealed {
+        out.extend_from_slice(&[0; 4]);
+    }
+    if sealed && !matches!(damage, Damage::Cut | Damage::Empty) {
+        seal(out, start);
     }
     if damage == Damage::Flipped {
         let at = start + 2 + rng.below(length - 2) as usize;
@@ -135,6 +114,32 @@ pub fn encode(report: &mut Report<'_>, damage: Damage, rng: &mut Rng, out: &mut 
             *byte ^= 1 << rng.below(8);
         }
     }
+}
+
+/// Encodes the report as it is, but for `extra` more error records counted than
+/// written in one session. Returns where that session's total of errors stands.
+fn encode_marked(
+    report: &mut Report<'_>,
+    extra: u16,
+    rng: &mut Rng,
+    out: &mut Vec<u8>,
+) -> Option<usize> {
+    let start = out.len();
+    let marked = rng.below(report.sessions.len() as u64) as usize;
+    let Some(session) = report.sessions.get_mut(marked) else {
+        wire::encode(report, out);
+        return None;
+    };
+    let errors = session.total_errors;
+    session.total_errors = MARK;
+    wire::encode(report, out);
+    let at = find(out, start, &MARK.to_be_bytes())?;
+    put(out, at, &(errors + i32::from(extra)).to_be_bytes());
+    if let Some(&[high, low]) = out.get(at + 4..at + 6).and_then(|b| b.first_chunk::<2>()) {
+        let written = u16::from_be_bytes([high, low]);
+        put(out, at + 4, &(written + extra).to_be_bytes());
+    }
+    Some(at)
 }
 
 /// Device ids, sessions, events and parameters announced one inside the other,

@@ -55,12 +55,12 @@ impl Batch {
     }
 
     /// The reports' bytes in order.
-    pub fn payloads(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn payloads(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         slices(&self.payload, &self.payload_offsets)
     }
 
     /// The message keys in order.
-    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         slices(&self.keys, &self.key_offsets)
     }
 
@@ -80,7 +80,7 @@ impl Batch {
     }
 }
 
-fn slices<'b>(flat: &'b [u8], offsets: &'b [i64]) -> impl Iterator<Item = &'b [u8]> {
+fn slices<'b>(flat: &'b [u8], offsets: &'b [i64]) -> impl ExactSizeIterator<Item = &'b [u8]> {
     offsets.windows(2).map(|pair| match *pair {
         [from, to] => flat.get(from as usize..to as usize).unwrap_or(&[]),
         _ => &[],

@@ -250,7 +250,7 @@ fn write_events<'a>(
 
 /// Ids count from 1; before protocol 26 they restart when a session is resumed.
 fn event_id(index: usize, events: usize, agent: Agent, plan: Plan) -> u16 {
-    let resumed = agent.protocol < 26 && plan.seed % 16 == 0 && index > events / 2;
+    let resumed = agent.protocol < 26 && plan.seed.is_multiple_of(16) && index > events / 2;
     let index = if resumed { index - events / 2 } else { index };
     1 + index as u16
 }

@@ -208,7 +208,7 @@ impl Words {
 
     /// Whether the app times this event.
     pub fn is_timed(app: App, event: u64) -> bool {
-        mix(app.number << 8 | event, 0x71) % 6 == 0
+        mix(app.number << 8 | event, 0x71).is_multiple_of(6)
     }
 
     pub fn parameter<'a>(&'a self, app: App, rng: &mut Rng, ink: Ink<'a>) -> (Text<'a>, Text<'a>) {
