@@ -1,0 +1,1 @@
+"""Simulated devices: reports made by `_core.Simulator`, sent to Kafka or written to a file."""

@@ -1,0 +1,194 @@
+"""A run with its target: what `flurry-fast simulate` does once its options are understood."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from confluent_kafka import KafkaException
+
+from flurry_fast.agent.manifest import ManifestWriter
+from flurry_fast.agent.producer import Deliveries, ReportProducer
+from flurry_fast.agent.run import Bounds, FileTarget, Progress, Target, run
+from flurry_fast.agent.simulator import Fleet, FleetSettings
+from flurry_fast.agent.throttle import CommitThrottle
+from flurry_fast.config.model import Kafka
+from flurry_fast.errors import FlurryFastError
+from flurry_fast.kafka import Cluster, KafkaUnavailable, client_config
+
+DEFAULT_REPORTS = 100_000
+
+
+class DeliveryFailed(FlurryFastError):
+    """Not every report reached the broker."""
+
+
+class OutputFailed(FlurryFastError):
+    """The file or the manifest cannot be written."""
+
+
+class Watcher(Protocol):
+    """Who is told how far the run is."""
+
+    def due(self) -> bool:
+        """Whether it wants to know now."""
+
+    def show(self, reports: int, payload_bytes: int, seconds: float, note: str = "") -> None:
+        """How far the run is."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did. `deliveries` and `waited` (seconds for the throttle's group) are None without Kafka."""
+
+    progress: Progress
+    fleet: FleetSettings
+    captures: int
+    interrupted: bool
+    deliveries: Deliveries | None = None
+    waited: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json."""
+        progress, deliveries = self.progress, self.deliveries
+        summary: dict[str, Any] = {
+            "reports": progress.reports,
+            "captures": self.captures,
+            "bytes": progress.payload_bytes,
+            "seconds": round(progress.seconds, 3),
+            "reports_per_second": round(progress.rate, 1),
+            "interrupted": self.interrupted,
+            "seed": self.fleet.seed,
+            "start_ms": self.fleet.start_ms,
+        }
+        if deliveries is not None:
+            summary |= {
+                "acked": deliveries.acked,
+                "failed": deliveries.failed,
+                "errors": deliveries.errors,
+                "foreign_offsets": deliveries.foreign,
+                "throttled_seconds": round(self.waited or 0.0, 3),
+            }
+        return summary
+
+    def check(self) -> None:
+        """Raises DeliveryFailed if a report failed, or is neither acknowledged nor failed."""
+        deliveries = self.deliveries
+        if deliveries is None:
+            return
+        if deliveries.failed:
+            errors = ", ".join(f"{count:,} {name}" for name, count in sorted(deliveries.errors.items()))
+            raise DeliveryFailed(f"{deliveries.failed:,} of {deliveries.produced:,} reports failed ({errors}).")
+        if deliveries.acked != deliveries.produced:
+            raise DeliveryFailed(f"{deliveries.produced - deliveries.acked:,} reports have an unknown fate.")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Reports of `fleet`, after those of the captures folder if there is one."""
+
+    fleet: FleetSettings
+    captures: Path | None
+    bounds: Bounds
+
+    @property
+    def total(self) -> int | None:
+        """Simulated reports that will be sent, if known beforehand."""
+        return self.bounds.reports
+
+    def run(self, stopped: Callable[[], bool], watcher: Watcher) -> Summary:
+        """Send; returns when all is where it belongs. Raises FlurryFastError."""
+        raise NotImplementedError
+
+    def _send(self, target: Target, stopped: Callable[[], bool], watch: Callable[[Progress], None]) -> Summary:
+        fleet = Fleet(self.fleet, self.captures)
+        progress = run(fleet, target, self.bounds, stopped=stopped, watch=watch)
+        return Summary(progress, self.fleet, fleet.captures, stopped())
+
+
+@dataclass(frozen=True)
+class FileJob(Job):
+    """To a file of framed reports; `-` is standard output."""
+
+    out: Path
+
+    def run(self, stopped: Callable[[], bool], watcher: Watcher) -> Summary:
+        """Raises OutputFailed, FleetRefused."""
+
+        def watch(progress: Progress) -> None:
+            if watcher.due():
+                watcher.show(progress.reports, progress.payload_bytes, progress.seconds)
+
+        try:
+            if str(self.out) == "-":
+                return self._to(sys.stdout.buffer, stopped, watch)
+            with self.out.open("wb") as out:
+                return self._to(out, stopped, watch)
+        except OSError as error:
+            raise OutputFailed(f"{self.out} can not be written ({error.strerror}).") from None
+
+    def _to(self, out: BinaryIO, stopped: Callable[[], bool], watch: Callable[[Progress], None]) -> Summary:
+        return self._send(FileTarget(out), stopped, watch)
+
+
+@dataclass(frozen=True)
+class KafkaJob(Job):
+    """To a topic; with a manifest file, and not faster than `throttle_group` commits, if they are given."""
+
+    kafka: Kafka
+    manifest: Path | None
+    throttle_group: str | None
+    throttle_bytes: int
+
+    def run(self, stopped: Callable[[], bool], watcher: Watcher) -> Summary:
+        """Raises OutputFailed, FleetRefused, KafkaUnavailable, TopicMissing, BrokerNotRunning."""
+        config = client_config(self.kafka)
+        topic = Cluster(self.kafka).describe()
+        try:
+            with ExitStack() as stack:
+                throttle = None
+                if self.throttle_group is not None:
+                    throttle = CommitThrottle(
+                        config, topic.name, topic.partitions, self.throttle_group, self.throttle_bytes
+                    )
+                    stack.callback(throttle.close)
+                manifest = stack.enter_context(ManifestWriter(self.manifest)) if self.manifest else None
+                view = _View(watcher, throttle)
+                producer = ReportProducer(
+                    config, topic.name, manifest=manifest, throttle=throttle, stopped=stopped, waits=view.waits
+                )
+                summary = self._send(producer, stopped, lambda progress: view.moves(progress, producer.deliveries))
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Reports can not be sent to {topic.name}: {error.args[0].str()}.") from None
+        except OSError as error:
+            raise OutputFailed(f"{self.manifest} can not be written ({error.strerror}).") from None
+        return replace(summary, deliveries=producer.deliveries, waited=throttle.waited if throttle else 0.0)
+
+
+class _View:
+    """What a watcher hears of a run to Kafka."""
+
+    def __init__(self, watcher: Watcher, throttle: CommitThrottle | None) -> None:
+        self._watcher = watcher
+        self._throttle = throttle
+        self._progress = Progress()
+        self._acked = 0
+
+    def moves(self, progress: Progress, deliveries: Deliveries) -> None:
+        self._progress, self._acked = progress, deliveries.acked
+        self._show("")
+
+    def waits(self) -> None:
+        self._show(f", waiting for {self._throttle.group}" if self._throttle else "")
+
+    def _show(self, why: str) -> None:
+        if self._watcher.due():
+            lag = f", lag {self._throttle.lag:,}" if self._throttle else ""
+            progress = self._progress
+            self._watcher.show(
+                progress.reports, progress.payload_bytes, progress.seconds, f"acked {self._acked:,}{lag}{why}"
+            )
