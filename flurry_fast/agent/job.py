@@ -159,7 +159,13 @@ class KafkaJob(Job):
                 manifest = stack.enter_context(ManifestWriter(self.manifest)) if self.manifest else None
                 view = _View(watcher, throttle)
                 producer = ReportProducer(
-                    config, topic.name, manifest=manifest, throttle=throttle, stopped=stopped, waits=view.waits
+                    config,
+                    topic.name,
+                    manifest=manifest,
+                    throttle=throttle,
+                    stopped=stopped,
+                    waits=view.waits,
+                    embedded=self.kafka.bootstrap is None,
                 )
                 summary = self._send(producer, stopped, lambda progress: view.moves(progress, producer.deliveries))
         except KafkaException as error:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, Producer
 
 from flurry_fast.agent.manifest import ManifestWriter
 from flurry_fast.agent.simulator import Chunk
@@ -63,21 +64,27 @@ class ReportProducer:
         throttle: CommitThrottle | None = None,
         stopped: Callable[[], bool] = lambda: False,
         waits: Callable[[], None] = lambda: None,
+        embedded: bool = False,
     ) -> None:
-        """`client`: settings of a confluent-kafka client; `stopped` ends a wait for room, `waits` hears of each."""
+        """`client`: settings of a confluent-kafka client; `stopped` ends a wait for room, `waits` hears of each.
+
+        `embedded`: the broker is librdkafka's mock cluster, which acknowledges every report with a made-up append
+        time (1234) but keeps the producer's; the manifest must say what consumers will see.
+        """
         self._topic = topic
         self._manifest = manifest
         self._throttle = throttle
         self._stopped = stopped
         self._waits = waits
-        self._in_flight = 0  # bytes; only with a throttle or a manifest
+        self._embedded = embedded
+        self._in_flight = 0  # bytes; only where deliveries are watched
         self._fatal: KafkaError | None = None
         self._watched = manifest is not None or throttle is not None
         self.deliveries = Deliveries()
         self._producer = Producer(
             producer_config(client)
             | {
-                "on_delivery": self._delivered,
+                "on_delivery": self._failed,
                 "delivery.report.only.error": not self._watched,
                 "error_cb": self._troubled,
             }
@@ -133,7 +140,12 @@ class ReportProducer:
     def _produce(self, key: bytes, payload: bytes) -> bool:
         while True:
             try:
-                self._producer.produce(self._topic, payload, key)
+                if self._watched:
+                    now_ms = time.time_ns() // 1_000_000
+                    delivered = partial(self._delivered, now_ms)
+                    self._producer.produce(self._topic, payload, key, timestamp=now_ms, on_delivery=delivered)
+                else:
+                    self._producer.produce(self._topic, payload, key)
             except BufferError:
                 if self._stopped():
                     return False
@@ -147,7 +159,11 @@ class ReportProducer:
                 self._in_flight += len(payload)
                 return True
 
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+    def _failed(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._count_failure(error)
+
+    def _delivered(self, sent_ms: int, error: KafkaError | None, message: Message) -> None:
         payload = message.value() or b""
         self._in_flight -= len(payload)
         if error is not None:
@@ -163,7 +179,10 @@ class ReportProducer:
         if self._throttle is not None:
             self._throttle.stored(partition, offset, len(payload))
         if self._manifest is not None:
-            self._manifest.write(payload, message.key() or b"", partition, offset, message.timestamp()[1])
+            kind, timestamp_ms = message.timestamp()
+            if self._embedded or kind != TIMESTAMP_LOG_APPEND_TIME:
+                timestamp_ms = sent_ms
+            self._manifest.write(payload, message.key() or b"", partition, offset, timestamp_ms)
 
     def _count_failure(self, error: KafkaError) -> None:
         self.deliveries.failed += 1

@@ -58,7 +58,7 @@ class CommitThrottle:
         for where, partition in zip(self._topic_partitions, self._partitions, strict=True):
             low, high = self._consumer.get_watermark_offsets(where, timeout=_TIMEOUT)
             start = max(low, partition.committed)
-            step = (high - start) // 1000 + 1
+            step = max(0, high - start) // 1000 + 1
             for offset in range(start, high, step):
                 last = min(offset + step, high) - 1
                 partition.stored(last, (last + 1 - offset) * _GUESS)

@@ -46,7 +46,7 @@ def read_topic(kafka: Kafka, broker: EmbeddedBroker) -> Callable[[], list[Messag
                 consumer.assign([TopicPartition(kafka.topic, partition, low)])
                 wanted = len(found) + high - low
                 while len(found) < wanted:
-                    for message in consumer.consume(1000, timeout=10):
+                    for message in consumer.consume(wanted - len(found), timeout=10):
                         assert message.error() is None
                         found.append(message)
             return found
