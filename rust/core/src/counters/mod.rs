@@ -1,6 +1,23 @@
 //! Counter blocks: what is counted for one app and hour by one partition.
 //! Definitions: docs/counters.md.
+//!
+//! A report becomes operations ([`emit`]: "add these numbers to that group"),
+//! operations are applied in batches to one table ([`table`]) that holds the
+//! groups of all blocks ([`blocks`]), and blocks leave as canonical bytes
+//! ([`block`]).
 
 pub mod block;
+pub mod blocks;
+mod dimensions;
+mod emit;
+mod fingerprint;
+mod ops;
+mod program;
 pub mod row;
+mod sessions;
+mod table;
 pub mod varint;
+
+pub use emit::{Emitter, Gate, Tally};
+pub use ops::Ops;
+pub use program::Program;

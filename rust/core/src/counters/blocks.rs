@@ -1,0 +1,466 @@
+//! The blocks in memory: which are there, what is known of them, and the
+//! groups that they hold in the common table.
+
+use hashbrown::HashTable;
+
+use super::block::{Decoded, Header, KeyParts, Writer, write_key_part};
+use super::ops::Ops;
+use super::program::Program;
+use super::row::write_row;
+use super::table::{GroupTable, NONE, keep};
+use crate::plan::Scope;
+
+/// One block's place and state; its groups lie in the common table.
+#[derive(Debug)]
+pub struct Block {
+    print: u128,
+    pub partition: i32,
+    pub bucket: u32,
+    api_key: Box<[u8]>,
+    /// E of the stored cell that it was built on: records below are in it. 0: there was none.
+    pub base: i64,
+    /// Offset of the last record counted here, −1 before the first.
+    pub touched: i64,
+    /// The engine's turn at that time: blocks of old turns are evicted first.
+    pub turn: u64,
+    /// Counted since the last freeze (or since an abandoned one).
+    pub dirty: bool,
+    /// Part of the flush in flight.
+    pub flying: bool,
+    /// Its stored cell is not known yet: nothing may be counted here.
+    pub pending: bool,
+    /// Dropped, to be removed at the next rebuild.
+    pub dead: bool,
+    /// About the bytes that its groups take.
+    pub bytes: usize,
+}
+
+/// A rollup of a block: the list of its groups.
+#[derive(Clone, Copy)]
+struct State {
+    groups: u32,
+    head: u32,
+    /// Where the values of `(other)` are, 0 if there is none.
+    other: u32,
+}
+
+const NO_GROUPS: State = State {
+    groups: 0,
+    head: NONE,
+    other: 0,
+};
+
+/// All blocks of an engine.
+pub struct Blocks {
+    table: GroupTable,
+    index: HashTable<u32>,
+    blocks: Vec<Block>,
+    /// Per block and rollup, `rollups` to a block.
+    states: Vec<State>,
+    rollups: usize,
+    live_bytes: usize,
+    full: bool,
+    /// Updates of groups that were applied.
+    pub updates: u64,
+    sorted: Vec<u32>,
+}
+
+/// Bytes of a block without groups.
+fn empty_bytes(rollups: usize, key: usize) -> usize {
+    size_of::<Block>() + rollups * size_of::<State>() + key + 16
+}
+
+impl Blocks {
+    /// None yet.
+    pub fn new(program: &Program) -> Self {
+        Self {
+            table: GroupTable::new(),
+            index: HashTable::new(),
+            blocks: Vec::new(),
+            states: Vec::new(),
+            rollups: program.rollups.len(),
+            live_bytes: 0,
+            full: false,
+            updates: 0,
+            sorted: Vec::new(),
+        }
+    }
+
+    /// Blocks in memory.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Groups in memory, those of dropped blocks included until the next rebuild.
+    pub fn groups(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether the table has run out of numbers: what was counted since is not to be trusted.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Whether dropped blocks wait for a rebuild.
+    pub fn has_dead(&self) -> bool {
+        self.index.len() < self.blocks.len()
+    }
+
+    /// Bytes that are held on to.
+    pub fn bytes(&self) -> usize {
+        self.table.bytes()
+            + self.blocks.capacity() * size_of::<Block>()
+            + self.states.capacity() * size_of::<State>()
+            + self.index.capacity() * 5
+            + self.blocks.iter().map(|b| b.api_key.len()).sum::<usize>()
+    }
+
+    /// About the bytes that the live blocks need: what eviction can bring down.
+    pub fn live_bytes(&self) -> usize {
+        self.live_bytes
+    }
+
+    /// The fingerprint of a block.
+    #[inline]
+    pub fn print(program: &Program, app: u128, partition: i32, bucket: u32) -> u128 {
+        program.keys.block(app, partition, bucket)
+    }
+
+    /// The number of the block with this fingerprint.
+    #[inline]
+    pub fn find(&self, print: u128) -> Option<u32> {
+        self.index
+            .find((print >> 64) as u64, |id| {
+                self.blocks
+                    .get(*id as usize)
+                    .is_some_and(|block| block.print == print)
+            })
+            .copied()
+    }
+
+    /// The block of a row.
+    pub fn find_row(
+        &self,
+        program: &Program,
+        partition: i32,
+        api_key: &[u8],
+        bucket: u32,
+    ) -> Option<u32> {
+        let app = program.keys.text(api_key);
+        self.find(Self::print(program, app, partition, bucket))
+    }
+
+    /// Makes a block that was not found, without groups, on a base of nothing.
+    pub fn create(
+        &mut self,
+        print: u128,
+        partition: i32,
+        api_key: &[u8],
+        bucket: u32,
+        pending: bool,
+    ) -> u32 {
+        let id = self.blocks.len() as u32;
+        let bytes = empty_bytes(self.rollups, api_key.len());
+        self.live_bytes += bytes;
+        self.blocks.push(Block {
+            print,
+            partition,
+            bucket,
+            api_key: api_key.into(),
+            base: 0,
+            touched: -1,
+            turn: 0,
+            dirty: false,
+            flying: false,
+            pending,
+            dead: false,
+            bytes,
+        });
+        self.states
+            .resize(self.states.len() + self.rollups, NO_GROUPS);
+        let blocks = &self.blocks;
+        self.index.insert_unique((print >> 64) as u64, id, |id| {
+            blocks
+                .get(*id as usize)
+                .map_or(0, |block| (block.print >> 64) as u64)
+        });
+        id
+    }
+
+    /// A block by its number.
+    #[inline]
+    pub fn get(&self, id: u32) -> Option<&Block> {
+        self.blocks.get(id as usize)
+    }
+
+    /// A block by its number.
+    #[inline]
+    pub fn get_mut(&mut self, id: u32) -> Option<&mut Block> {
+        self.blocks.get_mut(id as usize)
+    }
+
+    /// All blocks that are not dropped, with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Block)> {
+        (0u32..)
+            .zip(&self.blocks)
+            .filter(|(_, block)| !block.dead)
+    }
+
+    /// Applies operations in order. Three passes, so that the misses of the
+    /// slots, then those of the values, overlap: the first two only read.
+    pub fn apply(&mut self, program: &Program, ops: &mut Ops<'_>) {
+        let mut warm = 0u64;
+        for op in &ops.ops {
+            warm = warm.wrapping_add(self.table.touch(op.print));
+        }
+        for op in &mut ops.ops {
+            op.at = self.table.find(op.print);
+            warm = warm.wrapping_add(self.table.touch_values(op.at));
+        }
+        keep(warm);
+        for index in 0..ops.ops.len() {
+            let Some(&op) = ops.ops.get(index) else { break };
+            let Some(step) = program.rollups.get(usize::from(op.rollup)) else {
+                continue;
+            };
+            let at = match op.at {
+                // Not there a moment ago: an earlier operation may have made it.
+                0 => match self.table.find(op.print) {
+                    0 => self.create_group(program, ops, index),
+                    at => at,
+                },
+                at => at,
+            };
+            let start = op.deltas as usize;
+            if let Some(deltas) = ops.deltas.get(start..start + step.width) {
+                self.table.add(at, deltas);
+            }
+        }
+        self.updates += ops.ops.len() as u64;
+        ops.clear_applied();
+    }
+
+    /// The place of a group that is not in the table: new, or past the cap.
+    #[cold]
+    fn create_group(&mut self, program: &Program, ops: &Ops<'_>, index: usize) -> u32 {
+        let Some(op) = ops.ops.get(index) else { return 0 };
+        let (Some(step), Some(scope)) = (
+            program.rollups.get(usize::from(op.rollup)),
+            ops.scopes.get(op.scope as usize),
+        ) else {
+            return 0;
+        };
+        let key = |out: &mut Vec<u8>| {
+            for (kind, slot) in &step.key {
+                let start = match kind {
+                    Scope::Report => scope.report,
+                    Scope::Session => scope.session,
+                    Scope::Leaf => op.leaf,
+                };
+                write_key_part(ops.piece(start as usize + slot), out);
+            }
+        };
+        self.insert(
+            scope.block,
+            usize::from(op.rollup),
+            step.cap,
+            step.width,
+            op.print,
+            key,
+        )
+    }
+
+    /// Makes a group of a block, or says where its `(other)` is.
+    fn insert(
+        &mut self,
+        block: u32,
+        rollup: usize,
+        cap: u32,
+        width: usize,
+        print: u128,
+        key: impl FnOnce(&mut Vec<u8>),
+    ) -> u32 {
+        let state = block as usize * self.rollups + rollup;
+        let Some(state) = self.states.get_mut(state) else {
+            return 0;
+        };
+        let (at, bytes) = if state.groups < cap {
+            match self.table.insert(print, width, state.head, key) {
+                Ok((number, at)) => {
+                    state.head = number;
+                    state.groups += 1;
+                    let key = self.table.group(number).map_or(0, |g| self.table.key(g).len());
+                    (at, GroupTable::group_bytes(width, key))
+                }
+                Err(_) => {
+                    self.full = true;
+                    return 0;
+                }
+            }
+        } else if state.other == 0 {
+            match self.table.insert_other(width) {
+                Ok(at) => {
+                    state.other = at;
+                    (at, 8 * (width + 1))
+                }
+                Err(_) => {
+                    self.full = true;
+                    return 0;
+                }
+            }
+        } else {
+            (state.other, 0)
+        };
+        self.live_bytes += bytes;
+        if let Some(block) = self.blocks.get_mut(block as usize) {
+            block.bytes += bytes;
+        }
+        at
+    }
+
+    /// Puts the contents of a stored cell into a block that has no groups yet.
+    pub fn seed(&mut self, program: &Program, id: u32, cell: &Decoded) {
+        let Some(block) = self.blocks.get_mut(id as usize) else {
+            return;
+        };
+        block.base = cell.header.end;
+        let of_block = program.keys.of_block(block.print);
+        for section in &cell.sections {
+            let Some(step) = program.rollups.get(section.rollup) else {
+                continue;
+            };
+            for (key, values) in cell.groups(section) {
+                let print = (0..).zip(KeyParts::new(key)).fold(
+                    of_block.wrapping_add(step.salt),
+                    |sum, (place, text)| {
+                        let print = program.keys.text(text.as_bytes());
+                        sum.wrapping_add(print.wrapping_mul(program.keys.of_dimension(place)))
+                    },
+                );
+                let at = self.insert(id, section.rollup, step.cap, section.width, print, |out| {
+                    out.extend_from_slice(key);
+                });
+                self.table.add(at, values);
+            }
+            if let Some(values) = cell.other(section) {
+                // Past the cap whatever the key: this makes the `(other)`.
+                let at = self.insert(id, section.rollup, 0, section.width, 0, |_| ());
+                self.table.add(at, values);
+            }
+        }
+    }
+
+    /// Appends the row key of a block.
+    pub fn write_row(&self, id: u32, out: &mut Vec<u8>) {
+        if let Some(block) = self.get(id) {
+            // Keys of more than 255 bytes do not get here: the decoder refuses them.
+            write_row(&block.api_key, block.bucket, out);
+        }
+    }
+
+    /// Appends the canonical value of a block.
+    pub fn encode(&mut self, program: &Program, id: u32, header: Header, out: &mut Vec<u8>) {
+        let first = id as usize * self.rollups;
+        let Some(states) = self.states.get(first..first + self.rollups) else {
+            return;
+        };
+        let sections = states.iter().filter(|state| state.groups > 0).count();
+        let mut writer = Writer::begin(out, header, sections);
+        for (state, step) in states.iter().zip(&program.rollups) {
+            if state.groups == 0 {
+                continue;
+            }
+            let table = &self.table;
+            self.sorted.clear();
+            let mut next = state.head;
+            while let Some(group) = table.group(next) {
+                self.sorted.push(next);
+                next = group.next;
+            }
+            let key = |number: &u32| table.group(*number).map_or(&[][..], |g| table.key(g));
+            self.sorted.sort_unstable_by(|a, b| key(a).cmp(key(b)));
+            let groups = self.sorted.iter().map(|number| {
+                let at = table.group(*number).map_or(0, |group| group.at);
+                (key(number), table.values(at, step.width))
+            });
+            let other = (state.other != 0).then(|| table.values(state.other, step.width));
+            writer.section(step.number, groups, other);
+        }
+        writer.finish();
+    }
+
+    /// Takes a block out of the index; its memory is freed by the next [`Self::rebuild`].
+    pub fn kill(&mut self, id: u32) {
+        let Some(block) = self.blocks.get_mut(id as usize) else {
+            return;
+        };
+        if block.dead {
+            return;
+        }
+        block.dead = true;
+        self.live_bytes -= block.bytes;
+        let hash = (block.print >> 64) as u64;
+        if let Ok(entry) = self.index.find_entry(hash, |other| *other == id) {
+            entry.remove();
+        }
+    }
+
+    /// Moves the living to fresh memory. Every number of a block changes.
+    pub fn rebuild(&mut self, program: &Program) {
+        let prints = self.table.prints();
+        let mut fresh = Blocks::new(program);
+        fresh.updates = self.updates;
+        fresh.full = self.full;
+        fresh.table = self.table.room_for(self.live_bytes, self.all_bytes());
+        for (id, block) in (0usize..).zip(&self.blocks) {
+            if block.dead {
+                continue;
+            }
+            let moved = fresh.create(
+                block.print,
+                block.partition,
+                &block.api_key,
+                block.bucket,
+                block.pending,
+            );
+            if let Some(to) = fresh.blocks.get_mut(moved as usize) {
+                to.base = block.base;
+                to.touched = block.touched;
+                to.turn = block.turn;
+                to.dirty = block.dirty;
+                to.flying = block.flying;
+            }
+            for (rollup, step) in program.rollups.iter().enumerate() {
+                let Some(state) = self.states.get(id * self.rollups + rollup) else {
+                    continue;
+                };
+                let mut next = state.head;
+                while let Some(group) = self.table.group(next) {
+                    let print = prints.get(next as usize).copied().unwrap_or(0);
+                    let key = self.table.key(group);
+                    let at = fresh.insert(moved, rollup, step.cap, step.width, print, |out| {
+                        out.extend_from_slice(key);
+                    });
+                    fresh.table.add(at, self.table.values(group.at, step.width));
+                    next = group.next;
+                }
+                if state.other != 0 {
+                    let at = fresh.insert(moved, rollup, 0, step.width, 0, |_| ());
+                    fresh
+                        .table
+                        .add(at, self.table.values(state.other, step.width));
+                }
+            }
+        }
+        *self = fresh;
+    }
+
+    fn all_bytes(&self) -> usize {
+        self.blocks.iter().map(|block| block.bytes).sum()
+    }
+}

@@ -1,0 +1,367 @@
+//! Values of the dimensions of a report and of a session.
+
+use std::io::Write;
+
+use super::ops::{EMPTY, Ops, Piece};
+use super::program::Program;
+use crate::plan::{Dimension, REPORT_SLOTS, SESSION_SLOTS};
+use crate::report::{ErrorRecord, Report, Session};
+use crate::wire::text;
+use crate::zone::local_hour;
+
+/// Mean Gregorian year.
+const YEAR_MS: i64 = 31_556_952_000;
+
+/// The values of one scope and their fingerprints; unwanted ones stay empty.
+pub(super) struct Values<'b, const N: usize> {
+    pub pieces: [Piece<'b>; N],
+    pub prints: [u128; N],
+}
+
+pub(super) type ReportValues<'b> = Values<'b, REPORT_SLOTS>;
+pub(super) type SessionValues<'b> = Values<'b, SESSION_SLOTS>;
+
+impl<'b, const N: usize> Values<'b, N> {
+    pub(super) fn empty() -> Self {
+        Self {
+            pieces: [EMPTY; N],
+            prints: [0; N],
+        }
+    }
+
+    pub(super) fn set(
+        &mut self,
+        program: &Program,
+        ops: &Ops<'b>,
+        dimension: Dimension,
+        piece: Piece<'b>,
+    ) {
+        let slot = dimension.slot();
+        if let (Some(to), Some(print)) = (self.pieces.get_mut(slot), self.prints.get_mut(slot)) {
+            *to = piece;
+            *print = program.keys.text(ops.bytes(piece));
+        }
+    }
+}
+
+/// The report's own dimensions.
+pub(super) fn of_report<'b>(
+    program: &Program,
+    ops: &mut Ops<'b>,
+    report: &Report<'b>,
+    shift: i64,
+    receive_ms: i64,
+) -> ReportValues<'b> {
+    let mut values = ReportValues::empty();
+    for &dimension in REPORT_DIMENSIONS {
+        if !program.wanted.report[dimension.slot()] {
+            continue;
+        }
+        let piece = match dimension {
+            Dimension::AgentVersion => decimal(ops, report.agent_version),
+            Dimension::Platform => decimal(ops, report.platform),
+            Dimension::Protocol => decimal(ops, report.protocol),
+            Dimension::DeviceModel => property(ops, report, b"device.model"),
+            Dimension::Brand => property(ops, report, b"build.brand"),
+            Dimension::OsVersion => property(ops, report, b"version.release"),
+            Dimension::InstallDay => {
+                match program
+                    .time
+                    .install_day(report.first_session_ms, shift, receive_ms)
+                {
+                    Some((year, month, day)) => {
+                        written(ops, format_args!("{year:04}-{month:02}-{day:02}"))
+                    }
+                    None => EMPTY,
+                }
+            }
+            _ => EMPTY,
+        };
+        values.set(program, ops, dimension, piece);
+    }
+    values
+}
+
+const REPORT_DIMENSIONS: &[Dimension] = &[
+    Dimension::AgentVersion,
+    Dimension::Platform,
+    Dimension::Protocol,
+    Dimension::DeviceModel,
+    Dimension::Brand,
+    Dimension::OsVersion,
+    Dimension::InstallDay,
+];
+
+/// The dimensions of a session that counts at `time_ms`.
+pub(super) fn of_session<'b>(
+    program: &Program,
+    ops: &mut Ops<'b>,
+    report: &Report<'b>,
+    session: &Session<'b>,
+    time_ms: i64,
+) -> SessionValues<'b> {
+    let mut values = SessionValues::empty();
+    for &dimension in SESSION_DIMENSIONS {
+        if !program.wanted.session[dimension.slot()] {
+            continue;
+        }
+        let piece = match dimension {
+            Dimension::AppVersion => ops.normal(session.app_version, report.non_ascii),
+            Dimension::Language => locale(ops, report, session, language_span),
+            Dimension::Country => locale(ops, report, session, country_span),
+            Dimension::TimeZone => optional(ops, session.timezone, report.non_ascii),
+            Dimension::Network => Piece::Borrowed(network(session.network)),
+            Dimension::Gender => Piece::Borrowed(gender(session.gender)),
+            Dimension::AgeBand => Piece::Borrowed(age_band(session.birth_ms, time_ms)),
+            Dimension::LocalHour => {
+                let zone = optional(ops, session.timezone, report.non_ascii);
+                let hour = std::str::from_utf8(ops.bytes(zone))
+                    .ok()
+                    .and_then(|id| local_hour(id, time_ms));
+                match hour {
+                    Some(hour) => written(ops, format_args!("{hour:02}")),
+                    None => EMPTY,
+                }
+            }
+            Dimension::SessionLength => Piece::Borrowed(session_length(session.duration_ms)),
+            _ => EMPTY,
+        };
+        values.set(program, ops, dimension, piece);
+    }
+    values
+}
+
+const SESSION_DIMENSIONS: &[Dimension] = &[
+    Dimension::AppVersion,
+    Dimension::Language,
+    Dimension::Country,
+    Dimension::TimeZone,
+    Dimension::Network,
+    Dimension::Gender,
+    Dimension::AgeBand,
+    Dimension::LocalHour,
+    Dimension::SessionLength,
+];
+
+/// For the report itself: what of a session's dimensions the envelope knows.
+pub(super) fn of_envelope<'b>(
+    program: &Program,
+    ops: &mut Ops<'b>,
+    report: &Report<'b>,
+) -> SessionValues<'b> {
+    let mut values = SessionValues::empty();
+    if program.wanted.session[Dimension::AppVersion.slot()] {
+        let piece = ops.normal(report.app_version, report.non_ascii);
+        values.set(program, ops, Dimension::AppVersion, piece);
+    }
+    values
+}
+
+/// The dimension `error_kind`.
+pub(super) fn error_kind(error: &ErrorRecord<'_>) -> &'static [u8] {
+    match error.kind {
+        Some(1) => b"no throwable",
+        Some(2) => b"caught",
+        Some(3) => b"uncaught",
+        Some(_) => b"",
+        None if same_text(error.error_id, b"uncaught") => b"uncaught",
+        None => b"",
+    }
+}
+
+/// Whether an error record is a crash.
+pub(super) fn is_crash(error: &ErrorRecord<'_>) -> bool {
+    error_kind(error) == b"uncaught"
+}
+
+/// Equality of converted texts: an overlong encoding of the same letters is the same.
+fn same_text(wire: &[u8], ascii: &[u8]) -> bool {
+    wire == ascii || (!wire.is_ascii() && text::utf8(wire).as_bytes() == ascii)
+}
+
+fn property<'b>(ops: &mut Ops<'b>, report: &Report<'b>, name: &[u8]) -> Piece<'b> {
+    match report
+        .properties
+        .iter()
+        .find(|(property, _)| same_text(property, name))
+    {
+        Some((_, value)) => ops.normal(value, report.non_ascii),
+        None => EMPTY,
+    }
+}
+
+fn optional<'b>(ops: &mut Ops<'b>, text: Option<&'b [u8]>, non_ascii: bool) -> Piece<'b> {
+    ops.normal(text.unwrap_or(&[]), non_ascii)
+}
+
+fn locale<'b>(
+    ops: &mut Ops<'b>,
+    report: &Report<'b>,
+    session: &Session<'b>,
+    span: fn(&[u8]) -> (usize, usize),
+) -> Piece<'b> {
+    let locale = optional(ops, session.locale, report.non_ascii);
+    ops.part(locale, span)
+}
+
+fn language_span(locale: &[u8]) -> (usize, usize) {
+    (0, underscore(locale).unwrap_or(locale.len()))
+}
+
+fn country_span(locale: &[u8]) -> (usize, usize) {
+    let Some(first) = underscore(locale) else {
+        return (0, 0);
+    };
+    let start = first + 1;
+    let rest = locale.get(start..).unwrap_or(&[]);
+    (start, start + underscore(rest).unwrap_or(rest.len()))
+}
+
+fn underscore(text: &[u8]) -> Option<usize> {
+    text.iter().position(|byte| *byte == b'_')
+}
+
+fn decimal<'b>(ops: &mut Ops<'b>, number: u16) -> Piece<'b> {
+    written(ops, format_args!("{number}"))
+}
+
+fn written<'b>(ops: &mut Ops<'b>, text: std::fmt::Arguments<'_>) -> Piece<'b> {
+    // Writing to a Vec does not fail.
+    ops.write(|own| own.write_fmt(text).unwrap_or_default())
+}
+
+fn network(code: i8) -> &'static [u8] {
+    match code {
+        1 => b"available",
+        2 => b"wifi",
+        3 => b"cell",
+        _ => b"",
+    }
+}
+
+fn gender(code: i8) -> &'static [u8] {
+    match code {
+        0 => b"female",
+        1 => b"male",
+        _ => b"",
+    }
+}
+
+fn age_band(birth_ms: Option<i64>, time_ms: i64) -> &'static [u8] {
+    let Some(birth) = birth_ms.filter(|birth| *birth != 0) else {
+        return b"";
+    };
+    match time_ms.saturating_sub(birth).div_euclid(YEAR_MS) {
+        0..=12 => b"0-12",
+        13..=17 => b"13-17",
+        18..=24 => b"18-24",
+        25..=34 => b"25-34",
+        35..=54 => b"35-54",
+        55..=120 => b"55+",
+        _ => b"",
+    }
+}
+
+fn session_length(duration_ms: i64) -> &'static [u8] {
+    match duration_ms {
+        ..0 => b"not ended",
+        0..3_000 => b"0-3s",
+        3_000..10_000 => b"3-10s",
+        10_000..30_000 => b"10-30s",
+        30_000..60_000 => b"30-60s",
+        60_000..180_000 => b"1-3m",
+        180_000..600_000 => b"3-10m",
+        600_000..1_800_000 => b"10-30m",
+        1_800_000.. => b"30m+",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bands() {
+        for (duration, band) in [
+            (i64::MIN, "not ended"),
+            (-1, "not ended"),
+            (0, "0-3s"),
+            (2_999, "0-3s"),
+            (3_000, "3-10s"),
+            (10_000, "10-30s"),
+            (30_000, "30-60s"),
+            (60_000, "1-3m"),
+            (180_000, "3-10m"),
+            (600_000, "10-30m"),
+            (1_799_999, "10-30m"),
+            (1_800_000, "30m+"),
+            (i64::MAX, "30m+"),
+        ] {
+            assert_eq!(session_length(duration), band.as_bytes(), "{duration}");
+        }
+        let now = 1_384_387_200_000;
+        for (years, band) in [
+            (0, "0-12"),
+            (13, "13-17"),
+            (18, "18-24"),
+            (25, "25-34"),
+            (35, "35-54"),
+            (55, "55+"),
+            (120, "55+"),
+            (121, ""),
+        ] {
+            assert_eq!(age_band(Some(now - years * YEAR_MS), now), band.as_bytes());
+        }
+        assert_eq!(age_band(Some(now - 13 * YEAR_MS + 1), now), b"0-12");
+        assert_eq!(age_band(Some(now + 1), now), b"");
+        assert_eq!(age_band(Some(0), now), b"");
+        assert_eq!(age_band(None, now), b"");
+        assert_eq!(age_band(Some(i64::MIN), now), b"");
+        assert_eq!(age_band(Some(i64::MAX), now), b"");
+    }
+
+    #[test]
+    fn locales() {
+        for (locale, language, country) in [
+            ("", "", ""),
+            ("en", "en", ""),
+            ("he_", "he", ""),
+            ("en_US", "en", "US"),
+            ("zh_TW_Hant", "zh", "TW"),
+            ("_US", "", "US"),
+            ("__", "", ""),
+        ] {
+            let cut = |span: fn(&[u8]) -> (usize, usize)| {
+                let (from, to) = span(locale.as_bytes());
+                &locale[from..to]
+            };
+            assert_eq!(cut(language_span), language, "{locale}");
+            assert_eq!(cut(country_span), country, "{locale}");
+        }
+    }
+
+    #[test]
+    fn kinds_of_errors() {
+        let error = |kind, error_id| ErrorRecord {
+            kind,
+            error_id,
+            ..ErrorRecord::default()
+        };
+        assert_eq!(error_kind(&error(None, b"uncaught")), b"uncaught");
+        // c1 b5 is an overlong "u": the same text once it is converted.
+        assert_eq!(error_kind(&error(None, b"\xC1\xB5ncaught")), b"uncaught");
+        assert_eq!(error_kind(&error(None, b"other")), b"");
+        assert_eq!(error_kind(&error(Some(1), b"uncaught")), b"no throwable");
+        assert_eq!(error_kind(&error(Some(2), b"uncaught")), b"caught");
+        assert_eq!(error_kind(&error(Some(3), b"")), b"uncaught");
+        assert_eq!(error_kind(&error(Some(0), b"uncaught")), b"");
+        assert!(is_crash(&error(Some(3), b"x")));
+        assert!(!is_crash(&error(Some(1), b"uncaught")));
+    }
+
+    #[test]
+    fn networks_and_genders() {
+        assert_eq!([-1, 0, 1, 2, 3, 4].map(network), [&b""[..], b"", b"available", b"wifi", b"cell", b""]);
+        assert_eq!([-1, 0, 1, 2].map(gender), [&b""[..], b"female", b"male", b""]);
+    }
+}

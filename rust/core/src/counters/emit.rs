@@ -1,0 +1,427 @@
+//! From a decoded report to operations. A report is here only once it was
+//! decoded whole, so what it adds is never taken back.
+
+use super::dimensions::{
+    ReportValues, SessionValues, error_kind, is_crash, of_envelope, of_report, of_session,
+};
+use super::ops::{Op, Ops, Piece};
+use super::program::{Program, Step};
+use super::sessions::{Seen, Survivors};
+use crate::clock::{EffectiveTime, bucket};
+use crate::plan::{Dimension, SESSION_MEASURES};
+use crate::reason::Reason;
+use crate::report::{Report, Session, slice};
+
+/// Decides, block by block, whether a record's part for it is counted now, and
+/// applies operations when there are enough.
+pub trait Gate<'b> {
+    /// The block of the app whose key has the fingerprint `app`, if this record
+    /// is to be counted in it now: its number and fingerprint. Asked only for
+    /// blocks that the record adds something to.
+    fn admit(&mut self, api_key: &[u8], app: u128, bucket: u32) -> Option<(u32, u128)>;
+
+    /// Applies what waits in `ops`.
+    fn apply(&mut self, ops: &mut Ops<'b>);
+}
+
+/// What a record was, whether or not it was counted now.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// The highest bucket of its sessions and of itself.
+    pub max_bucket: u32,
+    /// Sessions that count.
+    pub sessions: u64,
+    /// 1 + events + errors of each.
+    pub data_points: u64,
+    /// Records of sessions that another record of the same report stands for.
+    pub superseded: u64,
+}
+
+/// Makes operations of reports; holds the scratch space for it.
+#[derive(Default)]
+pub struct Emitter {
+    survivors: Survivors,
+    names: Seen,
+    distinct: [Seen; 8],
+}
+
+/// A session on its way into operations.
+struct Place<'v, 'b> {
+    report: &'v Report<'b>,
+    session: &'v Session<'b>,
+    values: SessionValues<'b>,
+    /// Fingerprint of the block, as all groups have it in them.
+    block_print: u128,
+    scope: u32,
+}
+
+impl Emitter {
+    /// Emits what an unreadable record adds.
+    pub fn unreadable<'b>(
+        &mut self,
+        program: &Program,
+        ops: &mut Ops<'b>,
+        reason: Reason,
+        receive_ms: i64,
+        gate: &mut impl Gate<'b>,
+    ) -> Tally {
+        let hour = bucket(receive_ms);
+        let tally = Tally {
+            max_bucket: hour,
+            ..Tally::default()
+        };
+        let app = program.keys.text(b"");
+        let Some((block, print)) = gate.admit(b"", app, hour) else {
+            return tally;
+        };
+        let name = Piece::Borrowed(reason.name().as_bytes());
+        let mut values = ReportValues::empty();
+        values.set(program, ops, Dimension::Reason, name);
+        let at = ops.push_report(&values.pieces);
+        let scope = ops.push_scope(block, at, 0);
+        if let Some(step) = program.rollups.get(usize::from(program.unreadable)) {
+            let print = step.print_of_report(program.keys.of_block(print), &values);
+            step.emit(ops, program.unreadable, print, scope, 0, &[1]);
+        }
+        tally
+    }
+
+    /// Emits what a report adds.
+    pub fn report<'b>(
+        &mut self,
+        program: &Program,
+        ops: &mut Ops<'b>,
+        report: &Report<'b>,
+        receive_ms: i64,
+        gate: &mut impl Gate<'b>,
+    ) -> Tally {
+        let hour = bucket(receive_ms);
+        let mut tally = Tally {
+            max_bucket: hour,
+            ..Tally::default()
+        };
+        let app = program.keys.text(report.api_key);
+        let shift = program
+            .time
+            .shift(report.created_ms, receive_ms, report.protocol);
+        let values = of_report(program, ops, report, shift, receive_ms);
+        let report_at = ops.push_report(&values.pieces);
+        if !program.reports.is_empty()
+            && let Some((block, print)) = gate.admit(report.api_key, app, hour)
+        {
+            let envelope = of_envelope(program, ops, report);
+            let session_at = ops.push_session(&envelope.pieces);
+            let scope = ops.push_scope(block, report_at, session_at);
+            let print = program.keys.of_block(print);
+            let mut measures = [0; SESSION_MEASURES];
+            measures[0] = 1;
+            for (at, step) in program.steps(&program.reports) {
+                let print = step.print_of_session(print, &values, &envelope);
+                step.emit(ops, at, print, scope, 0, &measures);
+            }
+        }
+        self.survivors.find(&report.sessions);
+        for (at, session) in report.sessions.iter().enumerate() {
+            if !self.survivors.counts(at) || is_duplicate(report, session) {
+                tally.superseded += 1;
+                continue;
+            }
+            tally.sessions += 1;
+            tally.data_points += data_points(session);
+            let time = program.time.effective(session.start_ms, shift, receive_ms);
+            let hour = bucket(time.ms);
+            tally.max_bucket = tally.max_bucket.max(hour);
+            if !program.touches(report, session) {
+                continue;
+            }
+            let Some((block, print)) = gate.admit(report.api_key, app, hour) else {
+                continue;
+            };
+            let session_values = of_session(program, ops, report, session, time.ms);
+            let session_at = ops.push_session(&session_values.pieces);
+            let place = Place {
+                report,
+                session,
+                values: session_values,
+                block_print: program.keys.of_block(print),
+                scope: ops.push_scope(block, report_at, session_at),
+            };
+            place.emit_session(program, ops, &values, time);
+            self.emit_events(program, ops, &values, &place, gate);
+            self.emit_parameters(program, ops, &values, &place, gate);
+            place.emit_errors(program, ops, &values, gate);
+            if ops.is_full() {
+                gate.apply(ops);
+            }
+        }
+        tally
+    }
+
+    /// Occurrence counts, then event records with a duration.
+    fn emit_events<'b>(
+        &mut self,
+        program: &Program,
+        ops: &mut Ops<'b>,
+        values: &ReportValues<'b>,
+        place: &Place<'_, 'b>,
+        gate: &mut impl Gate<'b>,
+    ) {
+        if program.events.is_empty() {
+            return;
+        }
+        self.names.clear();
+        for &(name, count) in slice(&place.report.counts, &place.session.counts) {
+            let (piece, print) = place.leaf(program, ops, name);
+            let is_new = !program.wanted.event_sessions || self.names.insert(print);
+            let measures = [
+                program.count(i64::from(count)),
+                u64::from(is_new),
+                0,
+            ];
+            place.emit_leaf(program, ops, values, &program.events, &[piece], &[print], &measures);
+            apply_if_full(ops, gate);
+        }
+        for event in slice(&place.report.events, &place.session.events) {
+            let Some(duration) = event.duration_ms.filter(|duration| *duration > 0) else {
+                continue;
+            };
+            let (piece, print) = place.leaf(program, ops, event.name);
+            let measures = [0, 0, program.duration(duration)];
+            place.emit_leaf(program, ops, values, &program.events, &[piece], &[print], &measures);
+            apply_if_full(ops, gate);
+        }
+    }
+
+    /// Each parameter of each event record.
+    fn emit_parameters<'b>(
+        &mut self,
+        program: &Program,
+        ops: &mut Ops<'b>,
+        values: &ReportValues<'b>,
+        place: &Place<'_, 'b>,
+        gate: &mut impl Gate<'b>,
+    ) {
+        if program.parameters.is_empty() {
+            return;
+        }
+        self.distinct.iter_mut().for_each(Seen::clear);
+        for event in slice(&place.report.events, &place.session.events) {
+            if event.params.is_empty() {
+                continue;
+            }
+            let (name, name_print) = place.leaf(program, ops, event.name);
+            for &(parameter, value) in slice(&place.report.params, &event.params) {
+                let (parameter, parameter_print) = place.leaf(program, ops, parameter);
+                let (value, value_print) = place.leaf(program, ops, value);
+                let pieces = [name, parameter, value];
+                let prints = [name_print, parameter_print, value_print];
+                let leaf = ops.push_leaf(&pieces);
+                let is_new = self.note_distinct(program, &prints);
+                for (at, step) in program.steps(&program.parameters) {
+                    let print = place.print(step, values, &prints);
+                    let measures = [1, u64::from(is_new[step.distinct & 7])];
+                    step.emit(ops, at, print, place.scope, leaf, &measures);
+                }
+                apply_if_full(ops, gate);
+            }
+        }
+    }
+
+    /// Per combination of event, parameter and value that somebody counts by:
+    /// whether the session has it for the first time.
+    fn note_distinct(&mut self, program: &Program, prints: &[u128; 3]) -> [bool; 8] {
+        let mut is_new = [false; 8];
+        let wanted = program.wanted.distinct.iter();
+        for (mask, ((seen, is_new), wanted)) in
+            (0u8..).zip(self.distinct.iter_mut().zip(&mut is_new).zip(wanted))
+        {
+            if *wanted {
+                let print = (0u8..).zip(prints).fold(0u128, |sum, (bit, print)| {
+                    let factor = program.keys.of_dimension(usize::from(bit));
+                    let present = u128::from(mask >> bit & 1);
+                    sum.wrapping_add(print.wrapping_mul(factor) * present)
+                });
+                *is_new = seen.insert(print);
+            }
+        }
+        is_new
+    }
+}
+
+/// Where deduplication across reports will be asked (exactly-once.md,
+/// "Duplicated reports"): whether this session appeared at a lower offset of
+/// the partition within the plan's window. Until then every report counts.
+fn is_duplicate(_report: &Report<'_>, _session: &Session<'_>) -> bool {
+    false
+}
+
+fn data_points(session: &Session<'_>) -> u64 {
+    1 + session.events.len() as u64 + session.errors.len() as u64
+}
+
+fn apply_if_full<'b>(ops: &mut Ops<'b>, gate: &mut impl Gate<'b>) {
+    if ops.is_full() {
+        gate.apply(ops);
+    }
+}
+
+impl<'b> Place<'_, 'b> {
+    fn emit_session(
+        &self,
+        program: &Program,
+        ops: &mut Ops<'b>,
+        values: &ReportValues<'b>,
+        time: EffectiveTime,
+    ) {
+        if program.sessions.is_empty() {
+            return;
+        }
+        let measures = self.measures(program, time);
+        for (at, step) in program.steps(&program.sessions) {
+            let print = step.print_of_session(self.block_print, values, &self.values);
+            step.emit(ops, at, print, self.scope, 0, &measures);
+        }
+    }
+
+    fn measures(&self, program: &Program, time: EffectiveTime) -> [u64; SESSION_MEASURES] {
+        let session = self.session;
+        let errors = slice(&self.report.errors, &session.errors);
+        let events = slice(&self.report.counts, &session.counts)
+            .iter()
+            .fold(0u64, |sum, (_, count)| {
+                sum.saturating_add(program.count(i64::from(*count)))
+            });
+        [
+            0,
+            1,
+            u64::from(session.start_ms == self.report.first_session_ms),
+            u64::from(session.duration_ms >= 0),
+            program.duration(session.duration_ms),
+            program.count(i64::from(session.page_views)),
+            events,
+            program.count(i64::from(session.total_errors)),
+            errors.iter().filter(|error| is_crash(error)).count() as u64,
+            data_points(session),
+            u64::from(time.suspect),
+        ]
+    }
+
+    fn emit_errors(
+        &self,
+        program: &Program,
+        ops: &mut Ops<'b>,
+        values: &ReportValues<'b>,
+        gate: &mut impl Gate<'b>,
+    ) {
+        if program.errors.is_empty() {
+            return;
+        }
+        for error in slice(&self.report.errors, &self.session.errors) {
+            let (id, id_print) = self.leaf(program, ops, error.error_id);
+            let kind = error_kind(error);
+            let prints = [id_print, program.keys.text(kind)];
+            let pieces = [id, Piece::Borrowed(kind)];
+            let measures = [1, u64::from(is_crash(error))];
+            self.emit_leaf(program, ops, values, &program.errors, &pieces, &prints, &measures);
+            apply_if_full(ops, gate);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn emit_leaf(
+        &self,
+        program: &Program,
+        ops: &mut Ops<'b>,
+        values: &ReportValues<'b>,
+        rollups: &[u16],
+        pieces: &[Piece<'b>],
+        prints: &[u128],
+        measures: &[u64],
+    ) {
+        let leaf = ops.push_leaf(pieces);
+        for (at, step) in program.steps(rollups) {
+            let print = self.print(step, values, prints);
+            step.emit(ops, at, print, self.scope, leaf, measures);
+        }
+    }
+
+    fn leaf(&self, program: &Program, ops: &mut Ops<'b>, text: &'b [u8]) -> (Piece<'b>, u128) {
+        let piece = ops.normal(text, self.report.non_ascii);
+        (piece, program.keys.text(ops.bytes(piece)))
+    }
+
+    fn print(&self, step: &Step, values: &ReportValues<'b>, prints: &[u128]) -> u128 {
+        let print = step.print_of_session(self.block_print, values, &self.values);
+        add(print, &step.leaf, prints)
+    }
+}
+
+impl Step {
+    fn print_of_report(&self, block: u128, report: &ReportValues<'_>) -> u128 {
+        add(block.wrapping_add(self.salt), &self.report, &report.prints)
+    }
+
+    #[inline]
+    fn print_of_session(
+        &self,
+        block: u128,
+        report: &ReportValues<'_>,
+        session: &SessionValues<'_>,
+    ) -> u128 {
+        add(
+            self.print_of_report(block, report),
+            &self.session,
+            &session.prints,
+        )
+    }
+
+    /// Pushes one operation; `all` are the measures of the rollup's level.
+    #[inline]
+    fn emit(&self, ops: &mut Ops<'_>, rollup: u16, print: u128, scope: u32, leaf: u32, all: &[u64]) {
+        let deltas = ops.deltas.len() as u32;
+        ops.deltas.extend(
+            self.measures
+                .iter()
+                .map(|slot| all.get(*slot).copied().unwrap_or(0)),
+        );
+        ops.ops.push(Op {
+            print,
+            deltas,
+            scope,
+            leaf,
+            at: 0,
+            rollup,
+        });
+    }
+}
+
+#[inline]
+fn add(sum: u128, factors: &[(usize, u128)], prints: &[u128]) -> u128 {
+    factors.iter().fold(sum, |sum, (slot, factor)| {
+        let print = prints.get(*slot).copied().unwrap_or(0);
+        sum.wrapping_add(print.wrapping_mul(*factor))
+    })
+}
+
+impl Program {
+    #[inline]
+    fn steps(&self, rollups: &[u16]) -> impl Iterator<Item = (u16, &Step)> {
+        rollups
+            .iter()
+            .filter_map(|at| Some((*at, self.rollups.get(usize::from(*at))?)))
+    }
+
+    /// clamp(x) of docs/counters.md.
+    #[inline]
+    fn count(&self, wire: i64) -> u64 {
+        u64::try_from(wire).unwrap_or(0).min(self.limits.max_count)
+    }
+
+    /// ms(x) of docs/counters.md.
+    #[inline]
+    fn duration(&self, wire: i64) -> u64 {
+        u64::try_from(wire)
+            .unwrap_or(0)
+            .min(self.limits.max_duration_ms)
+    }
+}

@@ -1,0 +1,170 @@
+//! Operations: what reports add, gathered until there are enough of them that
+//! the cache misses of applying them overlap.
+
+use crate::plan::{LEAF_SLOTS, REPORT_SLOTS, SESSION_SLOTS};
+use crate::wire::text;
+
+/// Operations worth a trip to the table.
+pub(super) const BATCH: usize = 256;
+
+/// "Add these numbers to that group."
+#[derive(Clone, Copy)]
+pub(super) struct Op {
+    /// The group's fingerprint.
+    pub print: u128,
+    /// Where its numbers begin in `Ops::deltas`.
+    pub deltas: u32,
+    /// Its place in `Ops::scopes`.
+    pub scope: u32,
+    /// Where the texts of its leaf begin in `Ops::pieces`.
+    pub leaf: u32,
+    /// Where the group's values lie, once that is known; 0 before.
+    pub at: u32,
+    /// Position of its rollup in the plan.
+    pub rollup: u16,
+}
+
+/// What the operations of one session (or of a report itself) share.
+#[derive(Clone, Copy)]
+pub(super) struct OpScope {
+    pub block: u32,
+    /// Where the report's and the session's texts begin in `Ops::pieces`.
+    pub report: u32,
+    pub session: u32,
+}
+
+/// A text of a group key: borrowed from the message where it is UTF-8 already.
+#[derive(Clone, Copy)]
+pub(super) enum Piece<'b> {
+    Borrowed(&'b [u8]),
+    /// A span of `Ops::own`.
+    Own(u32, u32),
+}
+
+pub(super) const EMPTY: Piece<'static> = Piece::Borrowed(&[]);
+
+/// Operations that wait to be applied, and the texts of the groups that they
+/// may have to create. `'b` is the batch of messages.
+#[derive(Default)]
+pub struct Ops<'b> {
+    pub(super) ops: Vec<Op>,
+    pub(super) deltas: Vec<u64>,
+    pub(super) scopes: Vec<OpScope>,
+    pub(super) pieces: Vec<Piece<'b>>,
+    own: Vec<u8>,
+}
+
+impl<'b> Ops<'b> {
+    /// Whether no operation waits.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// Whether it is worth applying them now.
+    pub(super) fn is_full(&self) -> bool {
+        self.ops.len() >= BATCH
+    }
+
+    /// Forgets applied operations, but not the texts: the report at hand still needs them.
+    pub(super) fn clear_applied(&mut self) {
+        self.ops.clear();
+        self.deltas.clear();
+    }
+
+    /// Between two reports: applies when there is enough, and then lets go of
+    /// the texts as well.
+    pub fn end_of_report(&mut self, apply: impl FnOnce(&mut Self)) {
+        if self.is_full() {
+            apply(self);
+        }
+        if self.is_empty() {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.clear_applied();
+        self.scopes.clear();
+        self.pieces.clear();
+        self.own.clear();
+    }
+
+    pub(super) fn piece(&self, at: usize) -> &[u8] {
+        self.pieces
+            .get(at)
+            .map_or(&[], |piece| self.bytes(*piece))
+    }
+
+    pub(super) fn bytes(&self, piece: Piece<'b>) -> &[u8] {
+        match piece {
+            Piece::Borrowed(bytes) => bytes,
+            Piece::Own(start, end) => self
+                .own
+                .get(start as usize..end as usize)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Wire text as UTF-8.
+    #[inline]
+    pub(super) fn normal(&mut self, wire: &'b [u8], non_ascii: bool) -> Piece<'b> {
+        if !non_ascii || wire.is_ascii() {
+            Piece::Borrowed(wire)
+        } else {
+            self.write(|own| text::to_utf8(wire, own))
+        }
+    }
+
+    /// A text that somebody writes.
+    pub(super) fn write(&mut self, writer: impl FnOnce(&mut Vec<u8>)) -> Piece<'b> {
+        let start = self.own.len();
+        writer(&mut self.own);
+        match (u32::try_from(start), u32::try_from(self.own.len())) {
+            (Ok(start), Ok(end)) => Piece::Own(start, end),
+            // A report is at most 16 MiB: four gigabytes of text are impossible.
+            _ => EMPTY,
+        }
+    }
+
+    /// A part of a text, by a function of its bytes that returns a span.
+    pub(super) fn part(
+        &self,
+        piece: Piece<'b>,
+        span: impl FnOnce(&[u8]) -> (usize, usize),
+    ) -> Piece<'b> {
+        let (from, to) = span(self.bytes(piece));
+        match piece {
+            Piece::Borrowed(bytes) => Piece::Borrowed(bytes.get(from..to).unwrap_or(&[])),
+            Piece::Own(start, _) => Piece::Own(start + from as u32, start + to as u32),
+        }
+    }
+
+    pub(super) fn push_report(&mut self, pieces: &[Piece<'b>; REPORT_SLOTS]) -> u32 {
+        self.push(pieces)
+    }
+
+    pub(super) fn push_session(&mut self, pieces: &[Piece<'b>; SESSION_SLOTS]) -> u32 {
+        self.push(pieces)
+    }
+
+    pub(super) fn push_leaf(&mut self, pieces: &[Piece<'b>]) -> u32 {
+        debug_assert!(pieces.len() <= LEAF_SLOTS);
+        self.push(pieces)
+    }
+
+    fn push(&mut self, pieces: &[Piece<'b>]) -> u32 {
+        let at = self.pieces.len() as u32;
+        self.pieces.extend_from_slice(pieces);
+        at
+    }
+
+    pub(super) fn push_scope(&mut self, block: u32, report: u32, session: u32) -> u32 {
+        let at = self.scopes.len() as u32;
+        self.scopes.push(OpScope {
+            block,
+            report,
+            session,
+        });
+        at
+    }
+}

@@ -1,0 +1,180 @@
+//! A plan compiled for the hot path: which values to look at, how they make a
+//! group's fingerprint, which numbers to add.
+
+use super::fingerprint::Keys;
+use crate::clock::TimeRules;
+use crate::plan::{
+    CountLimits, Dimension, Level, Measure, Plan, REPORT_SLOTS, Rollup, SESSION_SLOTS, Scope,
+};
+use crate::report::{Report, Session, slice};
+
+/// A compiled plan.
+pub struct Program {
+    pub(super) keys: Keys,
+    pub(super) time: TimeRules,
+    pub(super) limits: CountLimits,
+    /// Per position in `Plan::rollups`.
+    pub(super) rollups: Vec<Step>,
+    /// Rollups that reports count in.
+    pub(super) reports: Vec<u16>,
+    /// Rollups that sessions count in.
+    pub(super) sessions: Vec<u16>,
+    pub(super) events: Vec<u16>,
+    pub(super) parameters: Vec<u16>,
+    pub(super) errors: Vec<u16>,
+    /// The rollup `unreadable`.
+    pub(super) unreadable: u16,
+    pub(super) wanted: Wanted,
+}
+
+/// Which values any rollup asks for.
+#[derive(Default)]
+pub(super) struct Wanted {
+    pub report: [bool; REPORT_SLOTS],
+    pub session: [bool; SESSION_SLOTS],
+    /// Whether distinct event names are asked for.
+    pub event_sessions: bool,
+    /// Per set of (event, parameter, value) as a bit mask: whether a rollup
+    /// counts sessions by it.
+    pub distinct: [bool; 8],
+}
+
+/// One rollup, compiled.
+pub(super) struct Step {
+    pub number: u8,
+    pub cap: u32,
+    pub width: usize,
+    /// Added to every fingerprint of the rollup.
+    pub salt: u128,
+    /// (slot, factor) of its dimensions, by scope.
+    pub report: Vec<(usize, u128)>,
+    pub session: Vec<(usize, u128)>,
+    pub leaf: Vec<(usize, u128)>,
+    /// Its dimensions in the plan's order: how a key is written.
+    pub key: Vec<(Scope, usize)>,
+    /// Slots of its measures among those of its level.
+    pub measures: Vec<usize>,
+    /// Which of event, parameter and value it has, as a bit mask.
+    pub distinct: usize,
+}
+
+impl Program {
+    /// Compiles a plan, with a fingerprint key of its own.
+    pub fn compile(plan: &Plan) -> Self {
+        let keys = Keys::random();
+        let mut program = Program {
+            time: plan.time,
+            limits: plan.limits,
+            rollups: plan.rollups.iter().map(|r| Step::of(r, &keys)).collect(),
+            reports: Vec::new(),
+            sessions: Vec::new(),
+            events: Vec::new(),
+            parameters: Vec::new(),
+            errors: Vec::new(),
+            unreadable: 0,
+            wanted: Wanted::default(),
+            keys,
+        };
+        for (at, rollup) in (0u16..).zip(&plan.rollups) {
+            program.place(at, rollup);
+        }
+        program
+    }
+
+    fn place(&mut self, at: u16, rollup: &Rollup) {
+        if rollup.dimensions == [Dimension::Reason] {
+            self.unreadable = at;
+            return;
+        }
+        self.wanted.note(rollup);
+        match rollup.level {
+            Level::Session => {
+                if rollup.counts_reports() {
+                    self.reports.push(at);
+                }
+                if !rollup.only_reports() {
+                    self.sessions.push(at);
+                }
+            }
+            Level::Event => self.events.push(at),
+            Level::Parameter => self.parameters.push(at),
+            Level::Error => self.errors.push(at),
+        }
+    }
+
+    /// Whether the session adds a group or a number anywhere: if not, its
+    /// block is not touched by it.
+    pub(super) fn touches(&self, report: &Report<'_>, session: &Session<'_>) -> bool {
+        if !self.sessions.is_empty() {
+            return true;
+        }
+        let events = slice(&report.events, &session.events);
+        (!self.events.is_empty()
+            && (!session.counts.is_empty()
+                || events.iter().any(|event| event.duration_ms > Some(0))))
+            || (!self.parameters.is_empty() && events.iter().any(|event| !event.params.is_empty()))
+            || (!self.errors.is_empty() && !session.errors.is_empty())
+    }
+}
+
+impl Wanted {
+    fn note(&mut self, rollup: &Rollup) {
+        for dimension in &rollup.dimensions {
+            let slots: &mut [bool] = match dimension.scope() {
+                Scope::Report => &mut self.report,
+                Scope::Session => &mut self.session,
+                Scope::Leaf => continue,
+            };
+            if let Some(wanted) = slots.get_mut(dimension.slot()) {
+                *wanted = true;
+            }
+        }
+        if rollup.measures.contains(&Measure::EventSessions) {
+            match rollup.level {
+                Level::Event => self.event_sessions = true,
+                _ => self.distinct[distinct_mask(rollup)] = true,
+            }
+        }
+    }
+}
+
+impl Step {
+    fn of(rollup: &Rollup, keys: &Keys) -> Self {
+        let factors = |scope: Scope| {
+            rollup
+                .dimensions
+                .iter()
+                .enumerate()
+                .filter(|(_, d)| d.scope() == scope)
+                .map(|(place, d)| (d.slot(), keys.of_dimension(place)))
+                .collect()
+        };
+        Self {
+            number: rollup.number,
+            cap: rollup.cap,
+            width: rollup.measures.len(),
+            salt: keys.of_rollup(rollup.number),
+            report: factors(Scope::Report),
+            session: factors(Scope::Session),
+            leaf: factors(Scope::Leaf),
+            key: rollup
+                .dimensions
+                .iter()
+                .map(|d| (d.scope(), d.slot()))
+                .collect(),
+            measures: rollup
+                .measures
+                .iter()
+                .filter_map(|m| m.slot(rollup.level))
+                .collect(),
+            distinct: distinct_mask(rollup),
+        }
+    }
+}
+
+fn distinct_mask(rollup: &Rollup) -> usize {
+    [Dimension::Event, Dimension::Parameter, Dimension::Value]
+        .iter()
+        .filter(|d| rollup.dimensions.contains(d))
+        .fold(0, |mask, d| mask | 1 << d.slot())
+}

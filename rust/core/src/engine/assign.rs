@@ -1,0 +1,169 @@
+//! Partitions come, go and are set back.
+
+use super::partition::{Archive, Counters, Partition};
+use super::sink::ReportSink;
+use super::{ArchivePosition, CountersPosition, Engine, EngineError, PartitionStop};
+
+impl<S: ReportSink> Engine<S> {
+    /// Takes a partition on. `None` for a sink that is not run here.
+    /// `read_from`: the first offset that will come, at most the lower
+    /// position; where it is lower, the records before are only compared.
+    pub fn assign(
+        &mut self,
+        partition: i32,
+        log_start: i64,
+        counters: Option<CountersPosition>,
+        archive: Option<ArchivePosition>,
+        read_from: i64,
+    ) -> Result<(), EngineError> {
+        if u16::try_from(partition).is_err() {
+            return Err(EngineError::misuse(format!(
+                "partition {partition}: a column name has room for 0 to 65535"
+            )));
+        }
+        if self.position_of(partition).is_some() {
+            return Err(EngineError::misuse(format!(
+                "partition {partition} is assigned already"
+            )));
+        }
+        let positions = counters
+            .map(|c| c.position)
+            .into_iter()
+            .chain(archive.map(|a| a.position));
+        for position in positions {
+            if position < log_start {
+                return Err(EngineError::misuse(format!(
+                    "partition {partition}: position {position} is below the log's start {log_start}"
+                )));
+            }
+            if read_from > position {
+                return Err(EngineError::misuse(format!(
+                    "partition {partition}: reading from {read_from} would leave a gap behind position {position}"
+                )));
+            }
+        }
+        if read_from < log_start {
+            return Err(EngineError::misuse(format!(
+                "partition {partition}: there is nothing to read at {read_from}, the log starts at {log_start}"
+            )));
+        }
+        self.epochs += 1;
+        let mut part = Partition::new(partition, self.epochs, read_from);
+        if let Some(position) = counters {
+            expect(&mut part, position.position, position.crc);
+            part.counters = Some(Counters::at(&position));
+        }
+        if let Some(position) = archive {
+            expect(&mut part, position.position, position.crc);
+            part.archive = Some(self.archive_at(partition, &position));
+        }
+        self.partitions.push(part);
+        Ok(())
+    }
+
+    /// The caller seeks back: the next record will be `offset`. What the sinks
+    /// have, they pass by.
+    pub fn rewind(&mut self, partition: i32, offset: i64) -> Result<(), EngineError> {
+        let part = self.partition_mut(partition)?;
+        if offset > part.next {
+            return Err(EngineError::misuse(format!(
+                "partition {partition}: {offset} is ahead of the next record {}",
+                part.next
+            )));
+        }
+        part.next = offset;
+        let known = [
+            part.counters.as_ref().map(|c| (c.next, c.crc)),
+            part.archive.as_ref().map(|a| (a.next, a.crc)),
+        ];
+        for (position, crc) in known.into_iter().flatten() {
+            expect(part, position, crc);
+        }
+        Ok(())
+    }
+
+    /// Forgets a partition: its blocks, its archive buffer, its deferred records.
+    pub fn drop_partition(&mut self, partition: i32) {
+        if let Some(at) = self.position_of(partition) {
+            self.partitions.remove(at);
+            self.last_partition = 0;
+            self.drop_blocks(partition);
+        }
+    }
+
+    /// Drops the archive's buffer of a partition; it stands at `position` again.
+    pub fn archive_reset(
+        &mut self,
+        partition: i32,
+        position: ArchivePosition,
+    ) -> Result<(), EngineError> {
+        let archive = self.archive_at(partition, &position);
+        let part = self.partition_mut(partition)?;
+        part.archive = Some(archive);
+        expect(part, position.position, position.crc);
+        Ok(())
+    }
+
+    /// Drops the blocks of a partition; its counters stand at `position` again.
+    pub fn counters_shed(
+        &mut self,
+        partition: i32,
+        position: CountersPosition,
+    ) -> Result<(), EngineError> {
+        self.epochs += 1;
+        let epoch = self.epochs;
+        let part = self.partition_mut(partition)?;
+        part.epoch = epoch;
+        part.counters = Some(Counters::at(&position));
+        expect(part, position.position, position.crc);
+        self.drop_blocks(partition);
+        Ok(())
+    }
+
+    /// Partitions that were stopped since the last call.
+    pub fn take_stops(&mut self) -> Vec<PartitionStop> {
+        std::mem::take(&mut self.stops)
+    }
+
+    /// The archive buffer of a partition, to be taken out of or looked at.
+    pub fn archive_sink(&mut self, partition: i32) -> Option<&mut S> {
+        self.partitions
+            .iter_mut()
+            .find(|part| part.number == partition)
+            .and_then(|part| part.archive.as_mut())
+            .map(|archive| &mut archive.sink)
+    }
+
+    fn archive_at(&self, partition: i32, position: &ArchivePosition) -> Archive<S> {
+        Archive {
+            sink: (self.open_sink)(partition),
+            next: position.position,
+            crc: position.crc,
+        }
+    }
+
+    fn drop_blocks(&mut self, partition: i32) {
+        let ids: Vec<u32> = self
+            .blocks
+            .iter()
+            .filter(|(_, block)| block.partition == partition)
+            .map(|(id, _)| id)
+            .collect();
+        for id in &ids {
+            self.blocks.kill(*id);
+        }
+        // Open needs know blocks by number: then the next rebuild has to wait.
+        if !ids.is_empty() && self.open.is_none() {
+            self.rebuild();
+        }
+    }
+}
+
+/// The record before a position will be compared, if it comes.
+fn expect<S>(part: &mut Partition<S>, position: i64, crc: Option<u32>) {
+    if let Some(crc) = crc
+        && position > part.next
+    {
+        part.expect(position - 1, crc);
+    }
+}

@@ -1,0 +1,205 @@
+//! What an engine knows of one assigned partition: where reading stands, and
+//! where each of its two sinks stands.
+
+use super::sink::ReportSink;
+use crate::reason::Reason;
+use crate::report::Report;
+
+use super::sink::Record;
+
+/// Where the counters of a partition stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountersPosition {
+    /// The first offset that is not in the stored cells.
+    pub position: i64,
+    /// M: the highest bucket of any record below it; −1 = there was none;
+    /// `None` = unknown, so that no block can be proved absent.
+    pub max_bucket: Option<i64>,
+    /// CRC-32 of record `position` − 1, if it is known.
+    pub crc: Option<u32>,
+    /// T: running maximum of Kafka timestamps, ms.
+    pub max_timestamp: i64,
+}
+
+/// Where the archive of a partition stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArchivePosition {
+    /// The first offset that no published file holds.
+    pub position: i64,
+    /// CRC-32 of record `position` − 1, if it is known.
+    pub crc: Option<u32>,
+}
+
+/// Why a partition was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopKind {
+    /// An offset came that is not the next one.
+    GapInOffsets,
+    /// A record differs from the one that was read at its offset before: the
+    /// log was truncated or replaced.
+    Truncated,
+}
+
+impl StopKind {
+    /// The name that Python sees.
+    pub const fn name(self) -> &'static str {
+        match self {
+            StopKind::GapInOffsets => "gap_in_offsets",
+            StopKind::Truncated => "truncated",
+        }
+    }
+}
+
+/// A stopped partition: its records are ignored until it is assigned anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionStop {
+    pub partition: i32,
+    pub kind: StopKind,
+    pub detail: String,
+}
+
+/// The counters' side of a partition.
+pub(super) struct Counters {
+    /// Where they stand, in memory: everything below is folded (or deferred).
+    pub next: i64,
+    /// CRC-32 of record `next` − 1.
+    pub crc: Option<u32>,
+    pub max_bucket: Option<i64>,
+    pub max_timestamp: i64,
+    /// Blocks of higher buckets have no stored cell: M at the start, raised by
+    /// every eviction. `None`: nothing is known to be absent.
+    pub absent_above: Option<i64>,
+    /// The position that is durable.
+    pub durable: i64,
+    /// Blocks to be written.
+    pub dirty: Vec<u32>,
+    /// Kafka timestamp of the oldest record that is counted and not durable.
+    pub oldest_unflushed: Option<i64>,
+    /// The same for what is in the flush in flight.
+    pub oldest_flying: Option<i64>,
+}
+
+impl Counters {
+    pub fn at(position: &CountersPosition) -> Self {
+        Self {
+            next: position.position,
+            crc: position.crc,
+            max_bucket: position.max_bucket,
+            max_timestamp: position.max_timestamp,
+            absent_above: position.max_bucket,
+            durable: position.position,
+            dirty: Vec::new(),
+            oldest_unflushed: None,
+            oldest_flying: None,
+        }
+    }
+
+    /// Whether a block of this bucket can have no stored cell below our position.
+    pub fn proves_absent(&self, bucket: u32) -> bool {
+        self.absent_above
+            .is_some_and(|highest| i64::from(bucket) > highest)
+    }
+
+    pub fn raise_bucket(&mut self, bucket: u32) {
+        if let Some(highest) = &mut self.max_bucket {
+            *highest = (*highest).max(i64::from(bucket));
+        }
+    }
+
+    pub fn position(&self) -> CountersPosition {
+        CountersPosition {
+            position: self.next,
+            max_bucket: self.max_bucket,
+            crc: self.crc,
+            max_timestamp: self.max_timestamp,
+        }
+    }
+}
+
+/// The archive's side of a partition.
+pub(super) struct Archive<S> {
+    pub sink: S,
+    /// The next offset that goes into the buffer.
+    pub next: i64,
+    /// CRC-32 of record `next` − 1.
+    pub crc: Option<u32>,
+}
+
+impl<S: ReportSink> Archive<S> {
+    /// Takes a record if it is the next one; others pass by.
+    pub fn take(
+        &mut self,
+        record: &Record<'_>,
+        report: Result<&Report<'_>, Reason>,
+        crc: u32,
+    ) -> bool {
+        if record.offset != self.next {
+            return false;
+        }
+        self.sink.append(record, report, crc);
+        self.next += 1;
+        self.crc = Some(crc);
+        true
+    }
+}
+
+/// One assigned partition.
+pub(super) struct Partition<S> {
+    pub number: i32,
+    /// Tells assignments of the same partition apart.
+    pub epoch: u64,
+    /// The next offset that may come.
+    pub next: i64,
+    /// The first of the batch at hand.
+    pub batch_start: i64,
+    pub stopped: bool,
+    pub counters: Option<Counters>,
+    pub archive: Option<Archive<S>>,
+    /// CRCs of records that are to come again: (offset, CRC), in order.
+    checks: Vec<(i64, u32)>,
+}
+
+impl<S> Partition<S> {
+    pub fn new(number: i32, epoch: u64, next: i64) -> Self {
+        Self {
+            number,
+            epoch,
+            next,
+            batch_start: next,
+            stopped: false,
+            counters: None,
+            archive: None,
+            checks: Vec::new(),
+        }
+    }
+
+    /// Whoever passes this offset compares the record with this CRC.
+    pub fn expect(&mut self, offset: i64, crc: u32) {
+        if let Err(at) = self.checks.binary_search(&(offset, crc)) {
+            self.checks.insert(at, (offset, crc));
+        }
+    }
+
+    /// Whether a record of this offset was read before.
+    #[inline]
+    pub fn expects(&self, offset: i64) -> bool {
+        self.checks.first().is_some_and(|(first, _)| *first <= offset)
+    }
+
+    /// Takes out what was known up to this offset; the CRC that differs, if one does.
+    #[cold]
+    pub fn contradiction(&mut self, offset: i64, crc: u32) -> Option<u32> {
+        let passed = self.checks.partition_point(|(at, _)| *at <= offset);
+        self.checks
+            .drain(..passed)
+            .find(|(at, known)| *at == offset && *known != crc)
+            .map(|(_, known)| known)
+    }
+
+    /// Whether any sink takes a record of this offset.
+    #[inline]
+    pub fn wants(&self, offset: i64) -> bool {
+        self.counters.as_ref().is_some_and(|c| c.next == offset)
+            || self.archive.as_ref().is_some_and(|a| a.next == offset)
+    }
+}
