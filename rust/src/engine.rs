@@ -1,5 +1,619 @@
-use pyo3::prelude::*;
+//! The engine for Python. The GIL is released for whatever takes longer than a
+//! look; a lock keeps threads apart, and is only ever waited for without the GIL.
 
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{Array, BinaryArray, Int64Array, make_array};
+use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow_data::ArrayData;
+use arrow_schema::DataType;
+use flurry_core::archive::{ArchiveBuilder, Fingerprints};
+use flurry_core::engine::{self, Column, EngineError};
+use flurry_core::reason::Reason;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::archive::PyArchiveChunk;
+use crate::arrow_ffi::{PyArrowArray, import_array};
+use crate::batch::Batch;
+use crate::blocks::Cells;
+use crate::plan::PyPlan;
+
+pyo3::create_exception!(
+    flurry_fast,
+    EngineMisuse,
+    PyRuntimeError,
+    "The engine was called in the wrong order; nothing was changed."
+);
+pyo3::create_exception!(
+    flurry_fast,
+    CellCorrupt,
+    PyValueError,
+    "A stored cell that no engine wrote; `partition` (None for readers), `row` and `reason` say which and why."
+);
+
+type Core = engine::Engine<ArchiveBuilder>;
+
+/// Any object with these attributes, such as `flurry_fast.positions`' classes.
+#[derive(FromPyObject)]
+struct CountersArgument {
+    position: i64,
+    max_bucket: Option<i64>,
+    crc: Option<u32>,
+    max_timestamp: i64,
+}
+
+#[derive(FromPyObject)]
+struct ArchiveArgument {
+    position: i64,
+    crc: Option<u32>,
+}
+
+impl From<CountersArgument> for engine::CountersPosition {
+    fn from(from: CountersArgument) -> Self {
+        Self {
+            position: from.position,
+            max_bucket: from.max_bucket,
+            crc: from.crc,
+            max_timestamp: from.max_timestamp,
+        }
+    }
+}
+
+impl From<ArchiveArgument> for engine::ArchivePosition {
+    fn from(from: ArchiveArgument) -> Self {
+        Self {
+            position: from.position,
+            crc: from.crc,
+        }
+    }
+}
+
+#[pyclass(name = "Engine", module = "flurry_fast._core", frozen)]
+struct PyEngine {
+    core: Mutex<Core>,
+    counters: bool,
+    archive: bool,
+}
+
+impl PyEngine {
+    /// Runs `work` with the engine, without the GIL.
+    fn with<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Core) -> T + Send,
+    ) -> PyResult<T> {
+        py.detach(|| {
+            // After a panic nobody knows what was counted: a crash is always legal.
+            let poisoned = |_: PoisonError<MutexGuard<'_, Core>>| {
+                PyRuntimeError::new_err("the engine is unusable after a panic")
+            };
+            let mut core = self.core.lock().map_err(poisoned)?;
+            Ok(work(&mut core))
+        })
+    }
+
+    fn run<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Core) -> Result<T, EngineError> + Send,
+    ) -> PyResult<T> {
+        self.with(py, work)?.map_err(|error| raised(py, error))
+    }
+}
+
+#[pymethods]
+impl PyEngine {
+    #[new]
+    #[pyo3(signature = (plan, *, incarnation, secret, counters = true, archive = true))]
+    fn new(
+        plan: &PyPlan,
+        incarnation: u32,
+        secret: &[u8],
+        counters: bool,
+        archive: bool,
+    ) -> PyResult<Self> {
+        let secret: [u8; 16] = secret
+            .try_into()
+            .map_err(|_| PyValueError::new_err("secret must be 16 bytes"))?;
+        let fingerprints = Fingerprints::new(&secret);
+        let open =
+            move |_partition: i32, position: i64| ArchiveBuilder::new(fingerprints, position);
+        Ok(Self {
+            core: Mutex::new(Core::new(plan.plan.clone(), incarnation, Box::new(open))),
+            counters,
+            archive,
+        })
+    }
+
+    #[pyo3(signature = (partition, *, log_start, counters, archive, read_from))]
+    fn assign(
+        &self,
+        py: Python<'_>,
+        partition: i32,
+        log_start: i64,
+        counters: Option<CountersArgument>,
+        archive: Option<ArchiveArgument>,
+        read_from: i64,
+    ) -> PyResult<()> {
+        let counters = counters.filter(|_| self.counters).map(Into::into);
+        let archive = archive.filter(|_| self.archive).map(Into::into);
+        self.run(py, |core| {
+            core.assign(partition, log_start, counters, archive, read_from)
+        })
+    }
+
+    #[pyo3(signature = (partition, offset))]
+    fn rewind(&self, py: Python<'_>, partition: i32, offset: i64) -> PyResult<()> {
+        self.run(py, |core| core.rewind(partition, offset))
+    }
+
+    #[pyo3(signature = (partition))]
+    fn drop(&self, py: Python<'_>, partition: i32) -> PyResult<()> {
+        self.with(py, |core| core.drop_partition(partition))
+    }
+
+    #[pyo3(signature = (batch))]
+    fn absorb(&self, py: Python<'_>, batch: &Bound<'_, PyAny>) -> PyResult<Option<PyNeeds>> {
+        let batch = Batch::from_py(batch)?;
+        let needs = self.run(py, |core| {
+            core.absorb(batch.records())?;
+            Ok(core.needs().to_vec())
+        })?;
+        let groups = (0..)
+            .zip(needs)
+            .map(|(index, need)| PyNeedGroup { index, need });
+        let groups: Vec<_> = groups
+            .map(|group| Py::new(py, group))
+            .collect::<PyResult<_>>()?;
+        Ok((!groups.is_empty()).then_some(PyNeeds { groups }))
+    }
+
+    #[pyo3(signature = (group, indices, timestamps, values, log_end))]
+    fn seed(
+        &self,
+        py: Python<'_>,
+        group: &PyNeedGroup,
+        indices: &Bound<'_, PyAny>,
+        timestamps: &Bound<'_, PyAny>,
+        values: &Bound<'_, PyAny>,
+        log_end: i64,
+    ) -> PyResult<()> {
+        let indices = numbers(import_array(indices, true)?, &DataType::Int32)?;
+        let timestamps = numbers(import_array(timestamps, true)?, &DataType::Int64)?;
+        let values = Cells::new(import_array(values, true)?)?;
+        if indices.len() != values.len() || timestamps.len() != values.len() {
+            return Err(PyValueError::new_err(
+                "indices, timestamps and values differ in number",
+            ));
+        }
+        self.run(py, |core| {
+            let at = group.index;
+            // A group of an earlier batch must not be taken for one of this.
+            if core.needs().get(at) != Some(&group.need) {
+                return Err(EngineError::Misuse(
+                    "seed: no such group is open".to_owned(),
+                ));
+            }
+            let indices = indices.as_primitive::<Int32Type>();
+            let timestamps = timestamps.as_primitive::<Int64Type>();
+            let cells = (0..values.len()).map(|row| engine::Cell {
+                index: usize::try_from(indices.value(row)).unwrap_or(usize::MAX),
+                timestamp: timestamps.value(row),
+                value: values.get(row),
+            });
+            core.seed(at, cells, log_end)
+        })
+    }
+
+    #[pyo3(signature = (batch))]
+    fn resume(&self, py: Python<'_>, batch: &Bound<'_, PyAny>) -> PyResult<()> {
+        let batch = Batch::from_py(batch)?;
+        self.run(py, |core| core.resume(batch.records()))
+    }
+
+    fn stopped(&self, py: Python<'_>) -> PyResult<Vec<PyPartitionStop>> {
+        let stops = self.with(py, Core::take_stops)?;
+        let stops = stops.into_iter().map(|stop| PyPartitionStop {
+            partition: stop.partition,
+            kind: stop.kind.name(),
+            detail: stop.detail,
+        });
+        Ok(stops.collect())
+    }
+
+    #[pyo3(signature = (partitions))]
+    fn freeze(&self, py: Python<'_>, partitions: Option<Vec<i32>>) -> PyResult<Option<PyFlush>> {
+        let flush = self.run(py, |core| core.freeze(partitions.as_deref()))?;
+        flush.map(|flush| PyFlush::new(py, flush)).transpose()
+    }
+
+    #[pyo3(signature = (flush))]
+    fn acknowledge(&self, py: Python<'_>, flush: &PyFlush) -> PyResult<()> {
+        let id = flush.id;
+        self.run(py, |core| core.acknowledge(id))
+    }
+
+    #[pyo3(signature = (flush))]
+    fn abandon(&self, py: Python<'_>, flush: &PyFlush) -> PyResult<()> {
+        let id = flush.id;
+        self.run(py, |core| core.abandon(id))
+    }
+
+    #[pyo3(signature = (target_bytes))]
+    fn evict(&self, py: Python<'_>, target_bytes: usize) -> PyResult<usize> {
+        self.run(py, |core| core.evict(target_bytes))
+    }
+
+    #[pyo3(signature = (partition))]
+    fn archive_take(&self, py: Python<'_>, partition: i32) -> PyResult<Option<PyArchiveChunk>> {
+        let taken = self.with(py, |core| match core.archive_sink(partition) {
+            Some(builder) => builder.take(),
+            None => Ok(None),
+        })?;
+        let taken = taken.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(taken.map(|chunk| PyArchiveChunk::new(partition, chunk)))
+    }
+
+    #[pyo3(signature = (partition, position))]
+    fn archive_reset(
+        &self,
+        py: Python<'_>,
+        partition: i32,
+        position: ArchiveArgument,
+    ) -> PyResult<()> {
+        let position = position.into();
+        self.run(py, |core| core.archive_reset(partition, position))
+    }
+
+    #[pyo3(signature = (partition, position))]
+    fn counters_shed(
+        &self,
+        py: Python<'_>,
+        partition: i32,
+        position: CountersArgument,
+    ) -> PyResult<()> {
+        let position = position.into();
+        self.run(py, |core| core.counters_shed(partition, position))
+    }
+
+    fn memory<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (memory, count) = self.with(py, |core| (core.memory(), core.block_count()))?;
+        let dict = PyDict::new(py);
+        dict.set_item("blocks", memory.blocks)?;
+        dict.set_item("archive", memory.archive)?;
+        // The scratch space of a batch lives no longer than its call.
+        dict.set_item("scratch", 0)?;
+        dict.set_item("dirty", memory.dirty)?;
+        dict.set_item("dirty_blocks", memory.dirty_blocks)?;
+        dict.set_item("unwritten", usize::from(memory.unwritten))?;
+        dict.set_item("block_count", count)?;
+        Ok(dict)
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (stats, blocks, groups) = self.with(py, |core| {
+            (core.stats(), core.block_count(), core.group_count())
+        })?;
+        let dict = PyDict::new(py);
+        for (name, total) in stats.totals() {
+            dict.set_item(name, total)?;
+        }
+        dict.set_item("blocks", blocks)?;
+        dict.set_item("groups", groups)?;
+        let unreadable = PyDict::new(py);
+        for reason in Reason::ALL {
+            let count = stats.unreadable.get(*reason as usize).copied().unwrap_or(0);
+            unreadable.set_item(reason.name(), count)?;
+        }
+        dict.set_item("unreadable", unreadable)?;
+        Ok(dict)
+    }
+
+    fn partitions(&self, py: Python<'_>) -> PyResult<Vec<PyPartitionState>> {
+        self.with(py, |core| {
+            let states = core.partitions();
+            let states = states.into_iter().map(|state| {
+                let summary = core
+                    .archive_sink(state.partition)
+                    .map(|builder| (builder.summary().clone(), builder.memory()));
+                PyPartitionState::new(state, summary)
+            });
+            states.collect()
+        })
+    }
+
+    #[pyo3(signature = (partition, row, end = None, last_crc = None))]
+    fn peek_block<'py>(
+        &self,
+        py: Python<'py>,
+        partition: i32,
+        row: &[u8],
+        end: Option<i64>,
+        last_crc: Option<u32>,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let end = match (end, last_crc) {
+            (Some(end), Some(crc)) => Some((end, crc)),
+            (None, None) => None,
+            _ => return Err(PyValueError::new_err("end and last_crc go together")),
+        };
+        let value = self.run(py, |core| core.peek_block(partition, row, end))?;
+        Ok(value.map(|value| PyBytes::new(py, &value)))
+    }
+
+    #[pyo3(signature = (partition))]
+    fn touched(&self, py: Python<'_>, partition: i32) -> PyResult<(PyArrowArray, PyArrowArray)> {
+        let (rows, offsets) = self.with(py, |core| core.touched(partition))?;
+        let offsets = Int64Array::from(offsets).into_data();
+        Ok((binary(rows)?.into(), offsets.into()))
+    }
+}
+
+/// What must be read before the batch can be counted whole.
+#[pyclass(name = "Needs", module = "flurry_fast._core", frozen)]
+struct PyNeeds {
+    groups: Vec<Py<PyNeedGroup>>,
+}
+
+#[pymethods]
+impl PyNeeds {
+    #[getter]
+    fn groups(&self, py: Python<'_>) -> Vec<Py<PyNeedGroup>> {
+        self.groups
+            .iter()
+            .map(|group| group.clone_ref(py))
+            .collect()
+    }
+}
+
+/// One read: rows of one table, in one column.
+#[pyclass(name = "NeedGroup", module = "flurry_fast._core", frozen)]
+struct PyNeedGroup {
+    index: usize,
+    need: engine::NeedGroup,
+}
+
+#[pymethods]
+impl PyNeedGroup {
+    #[getter]
+    fn table(&self) -> &str {
+        &self.need.table
+    }
+
+    #[getter]
+    fn partition(&self) -> i32 {
+        self.need.partition
+    }
+
+    #[getter]
+    fn qualifier(&self) -> &[u8] {
+        &self.need.qualifier
+    }
+
+    #[getter]
+    fn rows(&self) -> PyResult<PyArrowArray> {
+        Ok(binary(self.need.rows.clone())?.into())
+    }
+}
+
+#[pyclass(name = "PartitionStop", module = "flurry_fast._core", frozen, get_all)]
+struct PyPartitionStop {
+    partition: i32,
+    kind: &'static str,
+    detail: String,
+}
+
+/// What one flush writes.
+#[pyclass(name = "Flush", module = "flurry_fast._core", frozen)]
+struct PyFlush {
+    #[pyo3(get)]
+    id: u64,
+    parts: Vec<Py<PyFlushPart>>,
+    positions: Vec<Py<PyFlushPosition>>,
+}
+
+impl PyFlush {
+    fn new(py: Python<'_>, flush: engine::Flush) -> PyResult<Self> {
+        let parts = flush.parts.into_iter().map(|part| {
+            let part = PyFlushPart {
+                count: part.rows.len(),
+                bytes: part.rows.bytes.len() + part.values.bytes.len(),
+                table: part.table,
+                partition: part.partition,
+                qualifier: part.qualifier,
+                timestamp: part.timestamp,
+                rows: binary(part.rows)?,
+                values: binary(part.values)?,
+            };
+            Py::new(py, part)
+        });
+        let positions = flush.positions.into_iter().map(|moved| {
+            let position = PyFlushPosition {
+                partition: moved.partition,
+                position: moved.position.position,
+                max_bucket: moved.position.max_bucket,
+                crc: moved.position.crc,
+                max_timestamp: moved.position.max_timestamp,
+            };
+            Py::new(py, position)
+        });
+        Ok(Self {
+            id: flush.id,
+            parts: parts.collect::<PyResult<_>>()?,
+            positions: positions.collect::<PyResult<_>>()?,
+        })
+    }
+}
+
+#[pymethods]
+impl PyFlush {
+    #[getter]
+    fn parts(&self, py: Python<'_>) -> Vec<Py<PyFlushPart>> {
+        self.parts.iter().map(|part| part.clone_ref(py)).collect()
+    }
+
+    #[getter]
+    fn positions(&self, py: Python<'_>) -> Vec<Py<PyFlushPosition>> {
+        let positions = self.positions.iter();
+        positions.map(|position| position.clone_ref(py)).collect()
+    }
+}
+
+/// Cells of one table, column and timestamp.
+#[pyclass(name = "FlushPart", module = "flurry_fast._core", frozen)]
+struct PyFlushPart {
+    #[pyo3(get)]
+    table: String,
+    #[pyo3(get)]
+    partition: i32,
+    qualifier: [u8; 10],
+    #[pyo3(get)]
+    timestamp: i64,
+    #[pyo3(get)]
+    count: usize,
+    #[pyo3(get)]
+    bytes: usize,
+    rows: ArrayData,
+    values: ArrayData,
+}
+
+#[pymethods]
+impl PyFlushPart {
+    #[getter]
+    fn qualifier(&self) -> &[u8] {
+        &self.qualifier
+    }
+
+    #[getter]
+    fn rows(&self) -> PyArrowArray {
+        self.rows.clone().into()
+    }
+
+    #[getter]
+    fn values(&self) -> PyArrowArray {
+        self.values.clone().into()
+    }
+}
+
+#[pyclass(name = "FlushPosition", module = "flurry_fast._core", frozen, get_all)]
+struct PyFlushPosition {
+    partition: i32,
+    position: i64,
+    max_bucket: Option<i64>,
+    crc: Option<u32>,
+    max_timestamp: i64,
+}
+
+#[pyclass(name = "PartitionState", module = "flurry_fast._core", frozen, get_all)]
+struct PyPartitionState {
+    partition: i32,
+    next_offset: i64,
+    stopped: bool,
+    counters_position: Option<i64>,
+    counters_durable: Option<i64>,
+    counters_dirty: bool,
+    dirty_blocks: usize,
+    oldest_unflushed_ms: Option<i64>,
+    archive_start: Option<i64>,
+    archive_next: Option<i64>,
+    archive_rows: u64,
+    archive_bytes: usize,
+    archive_wire_bytes: u64,
+    archive_oldest_ms: Option<i64>,
+}
+
+impl PyPartitionState {
+    fn new(
+        state: engine::PartitionState,
+        archive: Option<(flurry_core::archive::Summary, usize)>,
+    ) -> Self {
+        let (summary, bytes) = match archive {
+            Some((summary, bytes)) => (Some(summary), bytes),
+            None => (None, 0),
+        };
+        let (position, durable) = state.counters.unzip();
+        Self {
+            partition: state.partition,
+            next_offset: state.next,
+            stopped: state.stopped,
+            counters_position: position,
+            counters_durable: durable,
+            counters_dirty: position != durable,
+            dirty_blocks: state.dirty_blocks,
+            oldest_unflushed_ms: state.oldest_unflushed_ms,
+            archive_start: summary.as_ref().map(|s| s.start),
+            archive_next: state.archive_next,
+            archive_rows: summary.as_ref().map_or(0, |s| s.rows),
+            archive_bytes: bytes,
+            archive_wire_bytes: summary.as_ref().map_or(0, |s| s.wire_bytes),
+            archive_oldest_ms: summary.and_then(|s| s.timestamps).map(|(least, _)| least),
+        }
+    }
+}
+
+/// A column as Arrow, without a copy.
+fn binary(column: Column) -> PyResult<ArrayData> {
+    let offsets = OffsetBuffer::new(ScalarBuffer::from(column.offsets));
+    BinaryArray::try_new(offsets, Buffer::from_vec(column.bytes), None)
+        .map(|array| array.into_data())
+        .map_err(|error| PyRuntimeError::new_err(error.to_string()))
+}
+
+fn numbers(data: ArrayData, wanted: &DataType) -> PyResult<arrow_array::ArrayRef> {
+    if data.data_type() != wanted || data.null_count() > 0 {
+        return Err(PyTypeError::new_err(format!(
+            "expected a column of {wanted} without nulls, not {}",
+            data.data_type()
+        )));
+    }
+    Ok(make_array(data))
+}
+
+#[cold]
+fn raised(py: Python<'_>, error: EngineError) -> PyErr {
+    match error {
+        EngineError::Misuse(reason) => EngineMisuse::new_err(reason),
+        EngineError::CellCorrupt {
+            partition,
+            row,
+            reason,
+        } => corrupt(py, Some(partition), &row, &reason),
+        EngineError::TableFull => PyRuntimeError::new_err(error.to_string()),
+    }
+}
+
+/// `CellCorrupt` with its attributes.
+#[cold]
+pub fn corrupt(py: Python<'_>, partition: Option<i32>, row: &[u8], reason: &str) -> PyErr {
+    let place = partition.map_or(String::new(), |number| format!(" of partition {number}"));
+    let raised = CellCorrupt::new_err(format!(
+        "the stored cell of row {}{place} is corrupt: {reason}",
+        row.escape_ascii()
+    ));
+    let value = raised.value(py);
+    let attributes = value
+        .setattr("partition", partition)
+        .and_then(|()| value.setattr("row", PyBytes::new(py, row)))
+        .and_then(|()| value.setattr("reason", reason));
+    match attributes {
+        Ok(()) => raised,
+        Err(failure) => failure,
+    }
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("EngineMisuse", py.get_type::<EngineMisuse>())?;
+    module.add("CellCorrupt", py.get_type::<CellCorrupt>())?;
+    module.add_class::<PyEngine>()?;
+    module.add_class::<PyNeeds>()?;
+    module.add_class::<PyNeedGroup>()?;
+    module.add_class::<PyPartitionStop>()?;
+    module.add_class::<PyFlush>()?;
+    module.add_class::<PyFlushPart>()?;
+    module.add_class::<PyFlushPosition>()?;
+    module.add_class::<PyPartitionState>()
 }

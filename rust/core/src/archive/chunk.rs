@@ -170,6 +170,10 @@ fn estimate(rows: &Rows) -> usize {
 }
 
 impl ReportSink for ArchiveBuilder {
+    fn memory(&self) -> usize {
+        ArchiveBuilder::memory(self)
+    }
+
     fn append(&mut self, record: &Record<'_>, report: Result<&Report<'_>, Reason>, crc: u32) {
         if record.offset < self.summary.end {
             return;

@@ -23,8 +23,7 @@ pub struct Block {
     pub touched: i64,
     /// The engine's turn at that time: blocks of old turns are evicted first.
     pub turn: u64,
-    /// Counted since the last freeze (or since an abandoned one).
-    pub dirty: bool,
+    dirty: bool,
     /// Part of the flush in flight.
     pub flying: bool,
     /// Its stored cell is not known yet: nothing may be counted here.
@@ -59,6 +58,8 @@ pub struct Blocks {
     states: Vec<State>,
     rollups: usize,
     live_bytes: usize,
+    dirty_bytes: usize,
+    key_bytes: usize,
     full: bool,
     /// Updates of groups that were applied.
     pub updates: u64,
@@ -80,6 +81,8 @@ impl Blocks {
             states: Vec::new(),
             rollups: program.rollups.len(),
             live_bytes: 0,
+            dirty_bytes: 0,
+            key_bytes: 0,
             full: false,
             updates: 0,
             sorted: Vec::new(),
@@ -117,7 +120,7 @@ impl Blocks {
             + self.blocks.capacity() * size_of::<Block>()
             + self.states.capacity() * size_of::<State>()
             + self.index.capacity() * 5
-            + self.blocks.iter().map(|b| b.api_key.len()).sum::<usize>()
+            + self.key_bytes
     }
 
     /// About the bytes that the live blocks need: what eviction can bring down.
@@ -167,6 +170,7 @@ impl Blocks {
         let id = self.blocks.len() as u32;
         let bytes = empty_bytes(self.rollups, api_key.len());
         self.live_bytes += bytes;
+        self.key_bytes += api_key.len();
         self.blocks.push(Block {
             print,
             partition,
@@ -192,6 +196,34 @@ impl Blocks {
         id
     }
 
+    /// Whether something was counted in it since the last freeze (or since an
+    /// abandoned one).
+    pub fn is_dirty(&self, id: u32) -> bool {
+        self.get(id).is_some_and(|block| block.dirty)
+    }
+
+    /// Says so, or takes it back; true if that changed anything.
+    pub fn set_dirty(&mut self, id: u32, dirty: bool) -> bool {
+        let Some(block) = self.blocks.get_mut(id as usize) else {
+            return false;
+        };
+        if block.dirty == dirty {
+            return false;
+        }
+        block.dirty = dirty;
+        if dirty {
+            self.dirty_bytes += block.bytes;
+        } else {
+            self.dirty_bytes -= block.bytes;
+        }
+        true
+    }
+
+    /// About the bytes of the dirty blocks.
+    pub fn dirty_bytes(&self) -> usize {
+        self.dirty_bytes
+    }
+
     /// A block by its number.
     #[inline]
     pub fn get(&self, id: u32) -> Option<&Block> {
@@ -206,9 +238,7 @@ impl Blocks {
 
     /// All blocks that are not dropped, with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Block)> {
-        (0u32..)
-            .zip(&self.blocks)
-            .filter(|(_, block)| !block.dead)
+        (0u32..).zip(&self.blocks).filter(|(_, block)| !block.dead)
     }
 
     /// Applies operations in order. Three passes, so that the misses of the
@@ -248,7 +278,9 @@ impl Blocks {
     /// The place of a group that is not in the table: new, or past the cap.
     #[cold]
     fn create_group(&mut self, program: &Program, ops: &Ops<'_>, index: usize) -> u32 {
-        let Some(op) = ops.ops.get(index) else { return 0 };
+        let Some(op) = ops.ops.get(index) else {
+            return 0;
+        };
         let (Some(step), Some(scope)) = (
             program.rollups.get(usize::from(op.rollup)),
             ops.scopes.get(op.scope as usize),
@@ -294,7 +326,10 @@ impl Blocks {
                 Ok((number, at)) => {
                     state.head = number;
                     state.groups += 1;
-                    let key = self.table.group(number).map_or(0, |g| self.table.key(g).len());
+                    let key = self
+                        .table
+                        .group(number)
+                        .map_or(0, |g| self.table.key(g).len());
                     (at, GroupTable::group_bytes(width, key))
                 }
                 Err(_) => {
@@ -319,6 +354,9 @@ impl Blocks {
         self.live_bytes += bytes;
         if let Some(block) = self.blocks.get_mut(block as usize) {
             block.bytes += bytes;
+            if block.dirty {
+                self.dirty_bytes += bytes;
+            }
         }
         at
     }
@@ -404,6 +442,9 @@ impl Blocks {
         }
         block.dead = true;
         self.live_bytes -= block.bytes;
+        if block.dirty {
+            self.dirty_bytes -= block.bytes;
+        }
         let hash = (block.print >> 64) as u64;
         if let Ok(entry) = self.index.find_entry(hash, |other| *other == id) {
             entry.remove();
@@ -432,9 +473,9 @@ impl Blocks {
                 to.base = block.base;
                 to.touched = block.touched;
                 to.turn = block.turn;
-                to.dirty = block.dirty;
                 to.flying = block.flying;
             }
+            fresh.set_dirty(moved, block.dirty);
             for (rollup, step) in program.rollups.iter().enumerate() {
                 let Some(state) = self.states.get(id * self.rollups + rollup) else {
                     continue;

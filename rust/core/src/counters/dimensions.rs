@@ -361,7 +361,13 @@ mod tests {
 
     #[test]
     fn networks_and_genders() {
-        assert_eq!([-1, 0, 1, 2, 3, 4].map(network), [&b""[..], b"", b"available", b"wifi", b"cell", b""]);
-        assert_eq!([-1, 0, 1, 2].map(gender), [&b""[..], b"female", b"male", b""]);
+        assert_eq!(
+            [-1, 0, 1, 2, 3, 4].map(network),
+            [&b""[..], b"", b"available", b"wifi", b"cell", b""]
+        );
+        assert_eq!(
+            [-1, 0, 1, 2].map(gender),
+            [&b""[..], b"female", b"male", b""]
+        );
     }
 }

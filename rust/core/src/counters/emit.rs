@@ -173,12 +173,16 @@ impl Emitter {
         for &(name, count) in slice(&place.report.counts, &place.session.counts) {
             let (piece, print) = place.leaf(program, ops, name);
             let is_new = !program.wanted.event_sessions || self.names.insert(print);
-            let measures = [
-                program.count(i64::from(count)),
-                u64::from(is_new),
-                0,
-            ];
-            place.emit_leaf(program, ops, values, &program.events, &[piece], &[print], &measures);
+            let measures = [program.count(i64::from(count)), u64::from(is_new), 0];
+            place.emit_leaf(
+                program,
+                ops,
+                values,
+                &program.events,
+                &[piece],
+                &[print],
+                &measures,
+            );
             apply_if_full(ops, gate);
         }
         for event in slice(&place.report.events, &place.session.events) {
@@ -187,7 +191,15 @@ impl Emitter {
             };
             let (piece, print) = place.leaf(program, ops, event.name);
             let measures = [0, 0, program.duration(duration)];
-            place.emit_leaf(program, ops, values, &program.events, &[piece], &[print], &measures);
+            place.emit_leaf(
+                program,
+                ops,
+                values,
+                &program.events,
+                &[piece],
+                &[print],
+                &measures,
+            );
             apply_if_full(ops, gate);
         }
     }
@@ -322,7 +334,15 @@ impl<'b> Place<'_, 'b> {
             let prints = [id_print, program.keys.text(kind)];
             let pieces = [id, Piece::Borrowed(kind)];
             let measures = [1, u64::from(is_crash(error))];
-            self.emit_leaf(program, ops, values, &program.errors, &pieces, &prints, &measures);
+            self.emit_leaf(
+                program,
+                ops,
+                values,
+                &program.errors,
+                &pieces,
+                &prints,
+                &measures,
+            );
             apply_if_full(ops, gate);
         }
     }
@@ -377,7 +397,15 @@ impl Step {
 
     /// Pushes one operation; `all` are the measures of the rollup's level.
     #[inline]
-    fn emit(&self, ops: &mut Ops<'_>, rollup: u16, print: u128, scope: u32, leaf: u32, all: &[u64]) {
+    fn emit(
+        &self,
+        ops: &mut Ops<'_>,
+        rollup: u16,
+        print: u128,
+        scope: u32,
+        leaf: u32,
+        all: &[u64],
+    ) {
         let deltas = ops.deltas.len() as u32;
         ops.deltas.extend(
             self.measures

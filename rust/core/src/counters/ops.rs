@@ -90,9 +90,7 @@ impl<'b> Ops<'b> {
     }
 
     pub(super) fn piece(&self, at: usize) -> &[u8] {
-        self.pieces
-            .get(at)
-            .map_or(&[], |piece| self.bytes(*piece))
+        self.pieces.get(at).map_or(&[], |piece| self.bytes(*piece))
     }
 
     pub(super) fn bytes(&self, piece: Piece<'b>) -> &[u8] {

@@ -140,7 +140,9 @@ mod tests {
             .collect();
         let mut survivors = Survivors::default();
         survivors.find(&sessions);
-        (0..sessions.len()).filter(|at| survivors.counts(*at)).collect()
+        (0..sessions.len())
+            .filter(|at| survivors.counts(*at))
+            .collect()
     }
 
     #[test]
@@ -158,7 +160,9 @@ mod tests {
     fn both_ways_agree() {
         let mut seed = 7u64;
         let mut random = |below: u64| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(99);
             (seed >> 40) as i64 % below as i64
         };
         for _ in 0..500 {
@@ -169,7 +173,10 @@ mod tests {
             // The same with sessions of other starts behind, so that they are sorted.
             let mut more = sessions.clone();
             more.extend((0..20).map(|at| (1_000 + at, 0)));
-            let many: Vec<_> = survivors(&more).into_iter().filter(|at| *at < sessions.len()).collect();
+            let many: Vec<_> = survivors(&more)
+                .into_iter()
+                .filter(|at| *at < sessions.len())
+                .collect();
             assert_eq!(few, many);
         }
     }

@@ -134,7 +134,11 @@ impl<S: ReportSink> Engine<S> {
             (Err(Reason::Truncated), 0)
         };
         if part.expects(record.offset) {
-            let crc = if wanted { crc } else { wire::checksum(record.payload).0 };
+            let crc = if wanted {
+                crc
+            } else {
+                wire::checksum(record.payload).0
+            };
             if let Some(known) = part.contradiction(record.offset, crc) {
                 self.stops.push(truncated(part, record.offset, known, crc));
                 return;
@@ -332,8 +336,7 @@ impl Fold<'_> {
         }
         block.touched = self.offset;
         block.turn = self.turn;
-        if !block.dirty {
-            block.dirty = true;
+        if self.blocks.set_dirty(id, true) {
             self.counters.dirty.push(id);
         }
         let oldest = self.counters.oldest_unflushed.get_or_insert(self.timestamp);

@@ -136,7 +136,7 @@ impl<S: ReportSink> Engine<S> {
 
     fn archive_at(&self, partition: i32, position: &ArchivePosition) -> Archive<S> {
         Archive {
-            sink: (self.open_sink)(partition),
+            sink: (self.open_sink)(partition, position.position),
             next: position.position,
             crc: position.crc,
         }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-
 /// Why an operation of the engine was refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineError {
@@ -24,7 +23,6 @@ impl EngineError {
     pub(super) fn misuse(reason: impl Into<String>) -> Self {
         EngineError::Misuse(reason.into())
     }
-
 }
 
 impl fmt::Display for EngineError {

@@ -59,7 +59,9 @@ impl<S: ReportSink> Engine<S> {
             positions: Vec::new(),
         };
         for at in 0..self.partitions.len() {
-            let Some(part) = self.partitions.get_mut(at) else { break };
+            let Some(part) = self.partitions.get_mut(at) else {
+                break;
+            };
             let wanted = partitions.is_none_or(|wanted| wanted.contains(&part.number));
             if !wanted || part.stopped {
                 continue;
@@ -72,6 +74,7 @@ impl<S: ReportSink> Engine<S> {
                 continue;
             }
             let position = counters.position();
+            counters.frozen = counters.next;
             let dirty = std::mem::take(&mut counters.dirty);
             counters.oldest_flying = counters.oldest_unflushed.take();
             flight.positions.push((number, epoch, position.position));
@@ -107,9 +110,9 @@ impl<S: ReportSink> Engine<S> {
             let Some(block) = self.blocks.get_mut(id) else {
                 continue;
             };
-            block.dirty = false;
             block.flying = true;
             let month = row::month(block.bucket);
+            self.blocks.set_dirty(id, false);
             let mut row = Vec::new();
             self.blocks.write_row(id, &mut row);
             rows.push((month, row, id));
@@ -119,7 +122,8 @@ impl<S: ReportSink> Engine<S> {
         let first = parts.len();
         for (month, row, id) in rows {
             let table = row::table_name(month);
-            let fits = |part: &FlushPart| part.table == table && part.values.bytes.len() < MAX_BYTES;
+            let fits =
+                |part: &FlushPart| part.table == table && part.values.bytes.len() < MAX_BYTES;
             if parts.len() == first || !parts.last().is_some_and(fits) {
                 parts.push(FlushPart {
                     table,
@@ -158,6 +162,7 @@ impl<S: ReportSink> Engine<S> {
         let flight = self.land(id, "abandon")?;
         for (partition, epoch, _) in flight.positions {
             if let Some(counters) = self.counters_of(partition, epoch) {
+                counters.frozen = counters.durable;
                 let oldest = [counters.oldest_flying.take(), counters.oldest_unflushed];
                 counters.oldest_unflushed = oldest.into_iter().flatten().min();
                 self.settle(partition, true);
@@ -175,7 +180,11 @@ impl<S: ReportSink> Engine<S> {
         }
     }
 
-    fn counters_of(&mut self, partition: i32, epoch: u64) -> Option<&mut super::partition::Counters> {
+    fn counters_of(
+        &mut self,
+        partition: i32,
+        epoch: u64,
+    ) -> Option<&mut super::partition::Counters> {
         self.partitions
             .iter_mut()
             .find(|part| part.number == partition && part.epoch == epoch)
@@ -194,8 +203,7 @@ impl<S: ReportSink> Engine<S> {
         for id in &flying {
             if let Some(block) = self.blocks.get_mut(*id) {
                 block.flying = false;
-                if still_dirty && !block.dirty {
-                    block.dirty = true;
+                if still_dirty && self.blocks.set_dirty(*id, true) {
                     dirtied.push(*id);
                 }
             }

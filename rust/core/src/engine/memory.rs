@@ -8,8 +8,12 @@ use super::{Engine, EngineError};
 pub struct Memory {
     /// Allocated for blocks and groups.
     pub blocks: usize,
-    /// Of these, in use: what eviction can bring down.
-    pub blocks_live: usize,
+    /// About the bytes of blocks that are not in a frozen flush or durable.
+    pub dirty: usize,
+    /// Their number.
+    pub dirty_blocks: usize,
+    /// Whether some counters stand further than what was frozen or acknowledged.
+    pub unwritten: bool,
     /// In archive buffers.
     pub archive: usize,
 }
@@ -17,33 +21,42 @@ pub struct Memory {
 impl<S: ReportSink> Engine<S> {
     /// Bytes held at this moment.
     pub fn memory(&self) -> Memory {
+        let counters = || self.partitions.iter().filter_map(|p| p.counters.as_ref());
         Memory {
             blocks: self.blocks.bytes(),
-            blocks_live: self.blocks.live_bytes(),
+            dirty: self.blocks.dirty_bytes(),
+            dirty_blocks: counters().map(|c| c.dirty.len()).sum(),
+            unwritten: counters().any(|c| c.next != c.frozen),
             archive: self
                 .partitions
                 .iter()
                 .filter_map(|part| part.archive.as_ref())
-                .map(|archive| archive.sink.bytes())
+                .map(|archive| archive.sink.memory())
                 .sum(),
         }
     }
 
     /// Evicts clean blocks, those first that were not touched for longest,
-    /// until the blocks need at most `target_bytes` or no clean one is left.
+    /// until `memory().blocks` is about `target_bytes` or no clean one is left.
     /// Returns how many went.
     pub fn evict(&mut self, target_bytes: usize) -> Result<usize, EngineError> {
         self.no_open_needs("evict")?;
+        let held = self.blocks.bytes();
+        if held <= target_bytes {
+            return Ok(0);
+        }
+        // What is held includes room to grow: the living must shrink as much as the whole.
+        let target = self.blocks.live_bytes() as u128 * target_bytes as u128 / held.max(1) as u128;
         let mut clean: Vec<(u64, u32)> = self
             .blocks
             .iter()
-            .filter(|(_, block)| !block.dirty && !block.flying && !block.pending)
+            .filter(|(id, block)| !self.blocks.is_dirty(*id) && !block.flying && !block.pending)
             .map(|(id, block)| (block.turn, id))
             .collect();
         clean.sort_unstable();
         let mut evicted = 0;
         for (_, id) in clean {
-            if self.blocks.live_bytes() <= target_bytes {
+            if self.blocks.live_bytes() as u128 <= target {
                 break;
             }
             self.evict_block(id);
@@ -80,7 +93,10 @@ impl<S: ReportSink> Engine<S> {
                 counters.dirty.clear();
             }
         }
-        for (id, block) in self.blocks.iter().filter(|(_, block)| block.dirty) {
+        for (id, block) in self.blocks.iter() {
+            if !self.blocks.is_dirty(id) {
+                continue;
+            }
             let counters = self
                 .partitions
                 .iter_mut()

@@ -35,8 +35,8 @@ pub use partition::{ArchivePosition, CountersPosition, PartitionStop, StopKind};
 use sink::ReportSink;
 pub use stats::Stats;
 
-/// Makes the archive's buffer of a partition.
-pub type OpenSink<S> = Box<dyn Fn(i32) -> S + Send + Sync>;
+/// Makes the archive's buffer of a (partition) that stands at a (position).
+pub type OpenSink<S> = Box<dyn Fn(i32, i64) -> S + Send + Sync>;
 
 /// Counts, and feeds the archive, for the assigned partitions of one topic.
 pub struct Engine<S> {

@@ -1,10 +1,10 @@
 //! Blocks whose stored cells must be read before they may be counted, and the
 //! records that wait for them.
 
+use super::Engine;
 use super::column::Column;
 use super::error::EngineError;
 use super::sink::ReportSink;
-use super::Engine;
 use crate::counters::block::Decoded;
 use crate::counters::row;
 
@@ -147,7 +147,10 @@ impl<S: ReportSink> Engine<S> {
                 .map_err(|error| corrupt(row, error.to_string()))?;
             let end = decoded.header.end;
             if end != cell.timestamp {
-                let reason = format!("its end offset {end} is not its timestamp {}", cell.timestamp);
+                let reason = format!(
+                    "its end offset {end} is not its timestamp {}",
+                    cell.timestamp
+                );
                 return Err(corrupt(row, reason));
             }
             if end > log_end {
@@ -160,7 +163,11 @@ impl<S: ReportSink> Engine<S> {
             self.stats.base_found += 1;
             self.seed_block(need.partition, need.epoch, *block, &decoded);
         }
-        if let Some(need) = self.open.as_mut().and_then(|open| open.groups.get_mut(group)) {
+        if let Some(need) = self
+            .open
+            .as_mut()
+            .and_then(|open| open.groups.get_mut(group))
+        {
             need.seeded = true;
         }
         Ok(())

@@ -71,6 +71,8 @@ pub(super) struct Counters {
     pub absent_above: Option<i64>,
     /// The position that is durable.
     pub durable: i64,
+    /// The position of the flush in flight, or the durable one.
+    pub frozen: i64,
     /// Blocks to be written.
     pub dirty: Vec<u32>,
     /// Kafka timestamp of the oldest record that is counted and not durable.
@@ -88,6 +90,7 @@ impl Counters {
             max_timestamp: position.max_timestamp,
             absent_above: position.max_bucket,
             durable: position.position,
+            frozen: position.position,
             dirty: Vec::new(),
             oldest_unflushed: None,
             oldest_flying: None,
@@ -183,7 +186,9 @@ impl<S> Partition<S> {
     /// Whether a record of this offset was read before.
     #[inline]
     pub fn expects(&self, offset: i64) -> bool {
-        self.checks.first().is_some_and(|(first, _)| *first <= offset)
+        self.checks
+            .first()
+            .is_some_and(|(first, _)| *first <= offset)
     }
 
     /// Takes out what was known up to this offset; the CRC that differs, if one does.

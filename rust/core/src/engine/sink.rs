@@ -24,4 +24,14 @@ pub struct Record<'a> {
 pub trait ReportSink {
     /// `crc` is the CRC-32 of the whole payload, readable or not.
     fn append(&mut self, record: &Record<'_>, report: Result<&Report<'_>, Reason>, crc: u32);
+
+    /// An estimate of the memory that it holds, in bytes.
+    fn memory(&self) -> usize {
+        0
+    }
+}
+
+/// Takes nothing: an engine that only counts.
+impl ReportSink for () {
+    fn append(&mut self, _: &Record<'_>, _: Result<&Report<'_>, Reason>, _: u32) {}
 }
