@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import CapsuleType
-from typing import Any, Self, final
+from typing import Any, Protocol, Self, final
 
 # --- build -------------------------------------------------------------------
 
@@ -62,9 +62,376 @@ def semantics_version() -> int:
 
 # --- plan --------------------------------------------------------------------
 
+class PlanError(ValueError):
+    """A plan that is refused."""
+
+    key: str
+    """Where: ``rollup[2].measures[0]``, ``time.max_age_ms``, or empty for the text itself."""
+    reason: str
+    """Why, without a full stop."""
+
+@final
+class Plan:
+    """A checked plan: what is counted, and the id that stands on every cell it makes."""
+
+    @staticmethod
+    def parse(toml: str, /) -> Plan:
+        """Parse and check. Raises PlanError."""
+
+    @property
+    def id(self) -> int:
+        """u32, never 0: the first four bytes of the SHA-256 of `canonical`."""
+
+    @property
+    def canonical(self) -> str:
+        """One line per setting: everything that can change a counter."""
+
+    @property
+    def toml(self) -> str:
+        """The text it was parsed from."""
+
+    @property
+    def rollups(self) -> list[Rollup]:
+        """The plan's rollups, numbered from 0, then `unreadable`, number 255."""
+
+@final
+class Rollup:
+    """One rollup of a plan."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def dimensions(self) -> list[str]: ...
+    @property
+    def measures(self) -> list[str]: ...
+    @property
+    def cap(self) -> int:
+        """Groups of a block with a line of their own; the others are ``(other)``."""
+
+    @property
+    def level(self) -> str:
+        """``session``, ``event``, ``parameter`` or ``error``."""
+
+def tzdata_version() -> str:
+    """The compiled IANA tz database, such as ``2025b``; part of every plan id."""
+
 # --- engine ------------------------------------------------------------------
 
+class EngineMisuse(RuntimeError):
+    """The engine was called in the wrong order; nothing was changed."""
+
+class CellCorrupt(ValueError):
+    """A stored cell that no engine wrote: counting on would build on sand."""
+
+    partition: int | None
+    """None where a reader decodes."""
+    row: bytes
+    reason: str
+
+class _CountersPosition(Protocol):
+    """`flurry_fast.positions.CountersPosition`, or anything like it."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def max_bucket(self) -> int | None: ...
+    @property
+    def crc(self) -> int | None: ...
+    @property
+    def max_timestamp(self) -> int: ...
+
+class _ArchivePosition(Protocol):
+    """`flurry_fast.positions.ArchivePosition`, or anything like it."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def crc(self) -> int | None: ...
+
+@final
+class Engine:
+    """Counts, and gathers archive rows, for the assigned partitions of one topic.
+
+    Calls: `assign`, then for each batch `absorb`, where it returns needs `seed` for each group and `resume` with the
+    same batch; between batches `freeze`, later `acknowledge` or `abandon`. May be called from any thread, one call at
+    a time; whatever takes long releases the GIL.
+    """
+
+    def __new__(
+        cls, plan: Plan, *, incarnation: int, secret: bytes, counters: bool = True, archive: bool = True
+    ) -> Engine:
+        """`incarnation`: u32 that stands for the topic's id. `secret`: the installation's 16 bytes, for session
+        fingerprints. Without `counters` or `archive` positions for them are ignored. Raises ValueError."""
+
+    def assign(
+        self,
+        partition: int,
+        *,
+        log_start: int,
+        counters: _CountersPosition | None,
+        archive: _ArchivePosition | None,
+        read_from: int,
+    ) -> None:
+        """Take a partition on; the next record must be `read_from`.
+
+        None for a sink that takes nothing of it. `read_from` is at most the lower position; records below a sink's
+        position pass it by (the one right below is compared with the position's CRC). Raises EngineMisuse for an
+        assigned partition, one above 65,535, a position below the log's start, or a start that would leave a gap.
+        """
+
+    def rewind(self, partition: int, offset: int) -> None:
+        """A seek back was done: the next record will be `offset`. Raises EngineMisuse where that is ahead."""
+
+    def drop(self, partition: int) -> None:
+        """Forget everything of a partition, assigned or not. Legal at any time, also with a flush in flight."""
+
+    def absorb(self, batch: Any) -> Needs | None:
+        """Take a batch (any object with ``__ff_batch__``). Needs: blocks whose stored cells must be read first.
+
+        Records of partitions that are not assigned, or stopped, are counted as `ignored`. Raises EngineMisuse while
+        needs are open.
+        """
+
+    def seed(self, group: NeedGroup, indices: Any, timestamps: Any, values: Any, log_end: int) -> None:
+        """Give a group the cells that its read found: Arrow columns int32 (places in `group.rows`), int64, binary.
+
+        Rows not listed are thereby proved absent. `log_end` is the end of the partition's log, fetched after the
+        read. Raises CellCorrupt (fatal), EngineMisuse, TypeError or ValueError for columns of other shapes.
+        """
+
+    def resume(self, batch: Any) -> None:
+        """Count what waited, from the same batch. Raises EngineMisuse, also when a group was not seeded."""
+
+    def stopped(self) -> list[PartitionStop]:
+        """Partitions stopped since the last call: their records are ignored until they are assigned anew."""
+
+    def freeze(self, partitions: Sequence[int] | None) -> Flush | None:
+        """All that is not durable, of these partitions or of all, at this instant. None when that is nothing.
+
+        Raises EngineMisuse while needs are open or a flush is in flight.
+        """
+
+    def acknowledge(self, flush: Flush) -> None:
+        """Every part and position is durable; partitions dropped or shed meanwhile are passed over."""
+
+    def abandon(self, flush: Flush) -> None:
+        """Give the flush up, whatever of it is written: its blocks are dirty again."""
+
+    def evict(self, target_bytes: int) -> int:
+        """Evict durable blocks, longest untouched first, until ``memory()["blocks"]`` is about that. How many went."""
+
+    def archive_take(self, partition: int) -> ArchiveChunk | None:
+        """The rows gathered since the last take, or None."""
+
+    def archive_reset(self, partition: int, position: _ArchivePosition) -> None:
+        """Drop the rows; the archive stands at `position`, and waits for a rewind where that is behind."""
+
+    def counters_shed(self, partition: int, position: _CountersPosition) -> None:
+        """Drop the blocks; the counters stand at `position`, and wait for a rewind where that is behind."""
+
+    def memory(self) -> dict[str, int]:
+        """Bytes: blocks, archive, scratch, dirty (of blocks neither frozen nor durable); dirty_blocks; block_count;
+        unwritten: 1 if any counters stand further than what was frozen or acknowledged."""
+
+    def stats(self) -> dict[str, Any]:
+        """Totals since it was made, `unreadable` by reason; and the gauges blocks and groups."""
+
+    def partitions(self) -> list[PartitionState]:
+        """Where every assigned partition stands."""
+
+    def peek_block(
+        self, partition: int, row: bytes, end: int | None = None, last_crc: int | None = None
+    ) -> bytes | None:
+        """The canonical value of a block as it stands; None if it is not in memory or nothing was counted in it.
+
+        Its end is the counters' position, or `end` (with the CRC of record end - 1) where no record at `end` or
+        above was counted in the block. Raises EngineMisuse for another `end`.
+        """
+
+    def touched(self, partition: int) -> tuple[ArrowArray, ArrowArray]:
+        """Blocks that something was counted in since they were read: rows (binary), last offset counted (int64)."""
+
+@final
+class Needs:
+    """What must be read before a batch can be counted whole."""
+
+    @property
+    def groups(self) -> list[NeedGroup]: ...
+
+@final
+class NeedGroup:
+    """One read: rows of one table, in one column."""
+
+    @property
+    def table(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def qualifier(self) -> bytes: ...
+    @property
+    def rows(self) -> ArrowArray:
+        """Binary."""
+
+@final
+class PartitionStop:
+    """Why a partition was stopped."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def kind(self) -> str:
+        """``gap_in_offsets`` or ``truncated``."""
+
+    @property
+    def detail(self) -> str: ...
+
+@final
+class Flush:
+    """What one flush writes: first all parts, then, once every one is acknowledged, the positions."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def parts(self) -> list[FlushPart]: ...
+    @property
+    def positions(self) -> list[FlushPosition]:
+        """Of every partition whose position moved, also where no block is dirty."""
+
+@final
+class FlushPart:
+    """Cells of one table, column and timestamp."""
+
+    @property
+    def table(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def qualifier(self) -> bytes: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def rows(self) -> ArrowArray:
+        """Binary, in increasing order."""
+
+    @property
+    def values(self) -> ArrowArray:
+        """Binary."""
+
+    @property
+    def count(self) -> int:
+        """Number of cells."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of rows and values."""
+
+@final
+class FlushPosition:
+    """Where the counters of a partition stand once the flush is durable."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def max_bucket(self) -> int | None: ...
+    @property
+    def crc(self) -> int | None: ...
+    @property
+    def max_timestamp(self) -> int: ...
+
+@final
+class PartitionState:
+    """Where one partition stands. Times are Kafka timestamps, ms."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def next_offset(self) -> int:
+        """The next record that may come."""
+
+    @property
+    def stopped(self) -> bool: ...
+    @property
+    def counters_position(self) -> int | None:
+        """In memory; None where counters take nothing of it."""
+
+    @property
+    def counters_durable(self) -> int | None: ...
+    @property
+    def counters_dirty(self) -> bool:
+        """Whether the two differ."""
+
+    @property
+    def dirty_blocks(self) -> int: ...
+    @property
+    def oldest_unflushed_ms(self) -> int | None:
+        """Timestamp of the oldest record that is counted and not durable."""
+
+    @property
+    def archive_start(self) -> int | None:
+        """Where the next chunk starts; None where the archive takes nothing of it."""
+
+    @property
+    def archive_next(self) -> int | None: ...
+    @property
+    def archive_rows(self) -> int: ...
+    @property
+    def archive_bytes(self) -> int:
+        """An estimate of the memory that the rows hold."""
+
+    @property
+    def archive_wire_bytes(self) -> int: ...
+    @property
+    def archive_oldest_ms(self) -> int | None: ...
+
 # --- blocks ------------------------------------------------------------------
+
+def row_key(api_key: bytes, bucket: int, /) -> bytes:
+    """The row of an app's hour (hours since the epoch). Raises ValueError for a key of more than 255 bytes."""
+
+def parse_row(row: bytes, /) -> tuple[bytes, int]:
+    """API key and bucket of a row. Raises ValueError where it names no block."""
+
+def table_of(bucket: int, /) -> str:
+    """The table of a bucket: ``counters_<YYYYMM>``."""
+
+def block_qualifier(plan: int, incarnation: int, partition: int, /) -> bytes:
+    """The column of one plan, topic incarnation and partition."""
+
+@final
+class Block:
+    """A stored block."""
+
+    @property
+    def api_key(self) -> bytes: ...
+    @property
+    def bucket(self) -> int: ...
+    @property
+    def end(self) -> int:
+        """E: it holds the partition's records with offset < end."""
+
+    @property
+    def plan(self) -> int: ...
+    @property
+    def last_crc(self) -> int:
+        """CRC-32 of record end - 1."""
+
+    @property
+    def groups(self) -> ArrowArray:
+        """As `decode_blocks`, row 0."""
+
+def decode_block(plan: Plan, row: bytes, value: bytes, /) -> Block:
+    """One stored value, strictly. Raises CellCorrupt, ValueError for a row that names no block."""
+
+def decode_blocks(plan: Plan, rows: Any, values: Any, /) -> ArrowArray:
+    """The groups of many blocks (binary columns) as a record batch: row (place in `rows`), rollup (number), other
+    (bool), dimensions (list of text, empty for ``(other)``), measures (list of u64); in the order of the blocks.
+
+    Raises CellCorrupt, TypeError or ValueError for columns of other shapes.
+    """
 
 # --- archive -----------------------------------------------------------------
 
