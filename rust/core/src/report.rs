@@ -188,25 +188,62 @@ pub struct ErrorRecord<'a> {
 impl Report<'_> {
     /// Empties every vector and resets every field, keeping the allocations.
     pub fn clear(&mut self) {
+        // Every field is named, so that a new one cannot be forgotten here.
         let Report {
+            protocol,
+            ad_flag,
+            ad_cache_ms,
             ad_ids,
+            platform,
+            agent_version,
+            created_ms,
+            api_key,
+            app_version,
             device_ids,
+            previous_delivered,
+            ad_tracking,
+            first_session_ms,
+            session_start_ms,
             properties,
             referrer,
+            push_token,
             launch_options,
             origins,
+            package,
             sessions,
+            repaired_errors,
+            non_ascii,
             values,
             pairs,
             counts,
             events,
             params,
             errors,
-            ..
-        } = std::mem::take(self);
-        macro_rules! reuse {
-            ($($vec:ident),*) => { $( { let mut v = $vec; v.clear(); self.$vec = v; } )* };
+        } = self;
+        macro_rules! reset {
+            ($($field:ident),*) => { $( *$field = Default::default(); )* };
         }
+        macro_rules! reuse {
+            ($($vec:ident),*) => { $( $vec.clear(); )* };
+        }
+        reset!(
+            protocol,
+            ad_flag,
+            ad_cache_ms,
+            platform,
+            agent_version,
+            created_ms,
+            api_key,
+            app_version,
+            previous_delivered,
+            ad_tracking,
+            first_session_ms,
+            session_start_ms,
+            push_token,
+            package,
+            repaired_errors,
+            non_ascii
+        );
         reuse!(
             ad_ids,
             device_ids,

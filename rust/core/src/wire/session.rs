@@ -121,21 +121,26 @@ fn read_properties<'a>(c: &mut Cursor<'a>, out: &mut Report<'a>) -> Result<Span,
 }
 
 /// Field 18.
-#[inline(always)]
-fn read_counts<'a>(c: &mut Cursor<'a>, out: &mut Report<'a>) -> Result<Span, Reason> {
+#[inline(never)]
+fn read_counts<'a>(cursor: &mut Cursor<'a>, out: &mut Report<'a>) -> Result<Span, Reason> {
+    let mut local = *cursor;
+    let c = &mut local;
     let start = end_of(&out.counts);
     for _ in 0..c.count()? {
         out.counts.push((c.text()?, c.i32()?));
     }
+    *cursor = local;
     Ok(start..end_of(&out.counts))
 }
 
-/// Field 19.
-#[inline(always)]
+/// Field 19. Not inlined: alone, the loop has enough registers.
+#[inline(never)]
 fn read_events<'a, const TIMES: bool, const IDS: bool>(
-    c: &mut Cursor<'a>,
+    cursor: &mut Cursor<'a>,
     out: &mut Report<'a>,
 ) -> Result<Span, Reason> {
+    let mut local = *cursor;
+    let c = &mut local;
     let start = end_of(&out.events);
     for _ in 0..c.count()? {
         let id = if IDS { Some(c.u16()?) } else { None };
@@ -150,6 +155,7 @@ fn read_events<'a, const TIMES: bool, const IDS: bool>(
             duration_ms: times.map(|(_, duration)| duration),
         });
     }
+    *cursor = local;
     Ok(start..end_of(&out.events))
 }
 

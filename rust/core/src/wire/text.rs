@@ -8,34 +8,49 @@ use crate::report::Text;
 
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Keeps the first n bytes of a little-endian word, n = 0 to 8.
-const KEEP: [u64; 9] = {
-    let mut keep = [u64::MAX; 9];
+/// Texts of up to so many bytes are looked at in one go, whatever their length.
+const SHORT: usize = 32;
+
+/// `KEEP.0[SHORT - n..]` begins with n bytes of ones, then zeros. Aligned, so
+/// that no window of it crosses a cache line.
+static KEEP: Keep = {
+    let mut keep = [0; 2 * SHORT];
     let mut n = 0;
-    while n < 8 {
-        keep[n] = (1 << (8 * n)) - 1;
+    while n < SHORT {
+        keep[n] = 0xff;
         n += 1;
     }
-    keep
+    Keep(keep)
 };
 
+#[repr(align(64))]
+struct Keep([u8; 2 * SHORT]);
+
 /// Whether `text` has a byte above 0x7F. `from_here` begins where `text` does
-/// and reaches as far as anybody may read: most texts are short, and a whole
-/// word with the surplus masked off is cheaper than a loop over bytes.
+/// and reaches as far as anybody may read: most texts are short, and reading
+/// too much with the surplus masked off costs no branch and no loop.
 #[inline(always)]
 pub(crate) fn has_high_bytes(text: &[u8], from_here: &[u8]) -> bool {
     let n = text.len();
-    if n <= 16
-        && let Some(chunk) = from_here.first_chunk::<16>()
+    if n <= SHORT
+        && let Some(chunk) = from_here.first_chunk::<SHORT>()
+        && let Some(keep) = KEEP
+            .0
+            .get(SHORT - n..)
+            .and_then(<[u8]>::first_chunk::<SHORT>)
     {
-        let both = u128::from_le_bytes(*chunk);
-        let (low, high) = (both as u64, (both >> 64) as u64);
-        return ((low & KEEP[n.min(8)]) | (high & KEEP[n.saturating_sub(8).min(8)])) & HIGH != 0;
+        let (words, _) = chunk.as_chunks::<8>();
+        let (masks, _) = keep.as_chunks::<8>();
+        let mut seen = 0;
+        for (word, mask) in words.iter().zip(masks) {
+            seen |= u64::from_ne_bytes(*word) & u64::from_ne_bytes(*mask);
+        }
+        return seen & HIGH != 0;
     }
     long_has_high_bytes(text)
 }
 
-#[inline]
+#[inline(never)]
 fn long_has_high_bytes(text: &[u8]) -> bool {
     let (words, rest) = text.as_chunks::<8>();
     let mut seen = 0;
