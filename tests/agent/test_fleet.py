@@ -21,6 +21,8 @@ from flurry_fast.agent.simulator import (
     show_start,
 )
 
+from ..reference import decoder as reference
+
 START = 1_384_948_800_000
 SETTINGS = FleetSettings(seed=7, apps=500, start_ms=START, malformed=0.05, hostile=0.05)
 
@@ -129,3 +131,9 @@ def test_start_is_parsed_and_shown_so_that_it_parses_again() -> None:
     assert parse_start(show_start(START + 5)) == START + 5
     with pytest.raises(ValueError, match="neither"):
         parse_start("yesterday")
+
+
+def test_the_independent_decoder_reads_the_same_in_ordinary_damaged_and_hostile_reports() -> None:
+    payloads = Fleet(FleetSettings(seed=99, start_ms=START, malformed=0.3, hostile=0.3)).take(700).payloads
+    for payload in payloads:
+        assert json.loads(_core.decode_json(payload)) == reference.decode(payload), payload.hex()[:400]
