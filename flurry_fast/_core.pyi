@@ -1,8 +1,9 @@
 """The native heart (Rust). Public names are re-exported by their rooms."""
 
 from collections.abc import Mapping, Sequence
-from types import CapsuleType
 from typing import Any, Protocol, Self, final
+
+from typing_extensions import CapsuleType
 
 # --- build -------------------------------------------------------------------
 
@@ -12,6 +13,8 @@ def build_info() -> dict[str, str]:
     Keys: version, commit ("unknown" outside git), profile ("release" or "debug"), opt_level, compiler, target,
     target_cpu ("baseline" unless asked for), target_features.
     """
+
+from typing_extensions import CapsuleType
 
 # --- batch -------------------------------------------------------------------
 

@@ -41,7 +41,11 @@ fn commit() -> String {
     // Of this project's repository only, not of one that it was unpacked into.
     let is_ours = said("git", &["ls-files", "--error-unmatch", "build.rs"]) == "build.rs";
     let found = said("git", &["rev-parse", "--short=12", "HEAD"]);
-    if is_ours && !found.is_empty() { found } else { "unknown".to_owned() }
+    if is_ours && !found.is_empty() {
+        found
+    } else {
+        "unknown".to_owned()
+    }
 }
 
 /// The CPU that was asked for; `CARGO_ENCODED_RUSTFLAGS` separates by 0x1f.

@@ -17,6 +17,9 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     )
 }
 
+// The signature below says it in digits, which Python's help can show.
+const _: () = assert!(sim::NOVEMBER_2013_MS == 1_384_948_800_000);
+
 /// See `_core.pyi`, which carries the docstrings.
 #[pyclass(module = "flurry_fast._core", frozen)]
 struct Simulator {
@@ -34,7 +37,7 @@ impl Simulator {
 #[pymethods]
 impl Simulator {
     #[new]
-    #[pyo3(signature = (seed = 1, *, apps = 400_000, devices = 10_000_000, start_ms = sim::NOVEMBER_2013_MS,
+    #[pyo3(signature = (seed = 1, *, apps = 400_000, devices = 10_000_000, start_ms = 1_384_948_800_000,
                         rate = 20_000, protocols = None, malformed = 0.0, hostile = 0.0))]
     #[allow(clippy::too_many_arguments)] // keywords in Python
     fn new(
