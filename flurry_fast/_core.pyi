@@ -14,8 +14,6 @@ def build_info() -> dict[str, str]:
     target_cpu ("baseline" unless asked for), target_features.
     """
 
-from typing_extensions import CapsuleType
-
 # --- batch -------------------------------------------------------------------
 
 def _batch_rows(batch: Any, /) -> list[tuple[int, int, int, bytes | None, bytes | None, bytes]]:
