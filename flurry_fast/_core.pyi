@@ -490,7 +490,11 @@ class ArchiveChunk:
 
     @property
     def checksum(self) -> str:
-        """SHA-256, in hexadecimal, over offset (i64), length (u32), CRC-32 (u32), big-endian, of every row."""
+        """SHA-256, in hexadecimal, over offset (i64) and CRC-32 (u32), big-endian, of every row."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the rows hold."""
 
     @property
     def batches(self) -> list[ArrowArray]:

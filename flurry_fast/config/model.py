@@ -176,7 +176,7 @@ class Archive(Section):
         description="Close a file when its first report waited this long; bounds what is read again after a crash.",
         json_schema_extra=SECONDS,
     )
-    compression_level: int = Field(3, ge=1, le=19, description="Zstandard level.")
+    compression_level: int = Field(1, ge=1, le=19, description="Zstandard level; higher ones gain little.")
     retry_wait: Duration = Field(
         0.5,
         gt=0,

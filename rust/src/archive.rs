@@ -92,6 +92,11 @@ impl PyArchiveChunk {
         self.chunk.summary.checksum.hex()
     }
 
+    #[getter]
+    fn memory(&self) -> usize {
+        self.chunk.memory
+    }
+
     /// The rows, one batch a row group of the file.
     #[getter]
     fn batches(&self) -> Vec<PyArrowArray> {
@@ -143,7 +148,7 @@ fn archive_batch(
     Ok(chunk.map(|chunk| PyArchiveChunk::new(partition, chunk)))
 }
 
-/// Running checksum over (offset, length, CRC-32) of rows.
+/// Running checksum over (offset, CRC-32) of rows.
 #[pyclass(name = "RowChecksum", module = "flurry_fast._core")]
 #[derive(Clone, Default)]
 struct PyRowChecksum(RowChecksum);

@@ -15,20 +15,18 @@ const BATCH_ROWS: usize = 100_000;
 /// … or this many bytes of records.
 const BATCH_BYTES: usize = 192 << 20;
 
-/// SHA-256 over `offset (i64) | length (u32) | CRC-32 (u32)`, big-endian, of
-/// every row. The bytes stand in it by their CRC, so that it costs next to
-/// nothing and anyone can compute it from a file with standard tools.
+/// SHA-256 over `offset (i64) | CRC-32 (u32)`, big-endian, of every row. The
+/// bytes stand in it by their CRC, so that it costs next to nothing, and anyone
+/// can compute it from two columns of a file with standard tools.
 #[derive(Debug, Clone, Default)]
 pub struct RowChecksum(Sha256);
 
 impl RowChecksum {
-    pub fn update(&mut self, offset: i64, length: usize, crc: u32) {
-        let mut row = [0; 16];
-        let (first, rest) = row.split_at_mut(8);
+    pub fn update(&mut self, offset: i64, crc: u32) {
+        let mut row = [0; 12];
+        let (first, second) = row.split_at_mut(8);
         first.copy_from_slice(&offset.to_be_bytes());
-        let (second, third) = rest.split_at_mut(4);
-        second.copy_from_slice(&(length as u32).to_be_bytes());
-        third.copy_from_slice(&crc.to_be_bytes());
+        second.copy_from_slice(&crc.to_be_bytes());
         self.0.update(row);
     }
 
@@ -85,6 +83,8 @@ pub struct ArchiveChunk {
     pub summary: Summary,
     /// At least one row each, in offset order.
     pub batches: Vec<RecordBatch>,
+    /// What the batches hold, in bytes.
+    pub memory: usize,
 }
 
 /// Gathers the rows of one partition.
@@ -143,8 +143,8 @@ impl ArchiveBuilder {
             return Ok(None);
         }
         let next = Summary::starting_at(self.summary.end);
-        self.sealed_bytes = 0;
         Ok(Some(ArchiveChunk {
+            memory: std::mem::take(&mut self.sealed_bytes),
             summary: std::mem::replace(&mut self.summary, next),
             batches: std::mem::take(&mut self.sealed),
         }))
@@ -190,9 +190,7 @@ impl ReportSink for ArchiveBuilder {
         summary.rows += 1;
         summary.wire_bytes += record.payload.len() as u64;
         summary.last_crc = Some(crc);
-        summary
-            .checksum
-            .update(record.offset, record.payload.len(), crc);
+        summary.checksum.update(record.offset, crc);
         widen(&mut summary.timestamps, record.timestamp_ms);
         for session in report.iter().flat_map(|report| &report.sessions) {
             widen(&mut summary.event_times, session.start_ms);

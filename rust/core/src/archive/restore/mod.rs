@@ -124,7 +124,7 @@ pub fn restore(batch: &RecordBatch, checksum: RowChecksum) -> Result<Restored, R
                 found,
             });
         }
-        out.checksum.update(at, payload.len(), found);
+        out.checksum.update(at, found);
         out.last_crc = Some(found);
         out.payload_offsets.push(out.payload.len() as i64);
         out.offsets.push(at);

@@ -1,0 +1,147 @@
+"""One file: written under a temporary name, made durable, looked at again, and then claimed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flurry_fast._core import RowChecksum, archive_schema
+from flurry_fast.archive import encoding
+from flurry_fast.archive import footer as footers
+from flurry_fast.archive.chain import Chain
+from flurry_fast.archive.footer import Footer
+from flurry_fast.errors import FlurryFastError, StoreCorrupt
+from flurry_fast.positions import ArchivePosition
+
+if TYPE_CHECKING:
+    from flurry_fast._core import ArchiveChunk
+
+COMPRESSION_LEVEL = 1
+
+
+@dataclass(frozen=True)
+class Publication:
+    """How an attempt ended.
+
+    `ours`: the chain has our file. `position`: where the chain stands. `bytes`: the size of the file.
+    """
+
+    ours: bool
+    position: ArchivePosition
+    bytes: int
+
+
+def chunk_footer(chain: Chain, chunk: ArchiveChunk, writer: str) -> Footer:
+    """The footer of the file that a chunk becomes."""
+    if chunk.partition != chain.partition:
+        raise ValueError(f"a chunk of partition {chunk.partition} is no part of partition {chain.partition}")
+    return Footer(
+        topic=chain.topic,
+        incarnation=chain.incarnation,
+        partition=chain.partition,
+        start=chunk.start,
+        end=chunk.end,
+        rows=chunk.rows,
+        wire_bytes=chunk.wire_bytes,
+        checksum=chunk.checksum,
+        writer=writer,
+        last_crc=chunk.last_crc,
+        min_timestamp=chunk.min_timestamp,
+        max_timestamp=chunk.max_timestamp,
+        min_event_ms=chunk.min_event_ms,
+        max_event_ms=chunk.max_event_ms,
+    )
+
+
+def publish(
+    chain: Chain,
+    chunk: ArchiveChunk,
+    verify: Callable[[], None],
+    compression_level: int = COMPRESSION_LEVEL,
+) -> Publication:
+    """Make a chunk the next file of its chain, or learn that somebody else archived from its start.
+
+    `verify` is the registry read that precedes every claim; what it raises comes out, and nothing was claimed then.
+    Raises StoreUnavailable (try again with the same chunk: a file of ours that landed after all is then found as the
+    chain's), StoreCorrupt.
+    """
+    writer = uuid.uuid4().hex
+    batches = [pa.record_batch(batch) for batch in chunk.batches]
+    return _publish(chain, chunk_footer(chain, chunk, writer), batches, verify, compression_level)
+
+
+def record_gap(chain: Chain, start: int, end: int, reason: str, verify: Callable[[], None]) -> Publication:
+    """Claim the offsets from `start` up to, and without, `end` as lost, so that the chain goes on behind them."""
+    footer = Footer(
+        topic=chain.topic,
+        incarnation=chain.incarnation,
+        partition=chain.partition,
+        start=start,
+        end=end,
+        rows=0,
+        wire_bytes=0,
+        checksum=RowChecksum().hexdigest(),
+        writer=uuid.uuid4().hex,
+        gap=reason,
+    )
+    return _publish(chain, footer, [], verify, COMPRESSION_LEVEL)
+
+
+def _publish(
+    chain: Chain, footer: Footer, batches: list[pa.RecordBatch], verify: Callable[[], None], compression_level: int
+) -> Publication:
+    temporary = chain.temporary(footer.writer)
+    try:
+        size = _write(chain, temporary, footer, batches, compression_level)
+        verify()
+        ours = _claim(chain, temporary, footer)
+    finally:
+        # Gone already after a claim. What stays behind in spite of this is swept when it is a day old.
+        with suppress(FlurryFastError):
+            chain.files.remove(temporary)
+    position = ArchivePosition(footer.end, footer.last_crc) if ours else chain.locate()
+    if position is None or position.position <= footer.start:
+        raise StoreCorrupt(f"{chain.files.describe(chain.path(footer.start))} was there and is gone.")
+    return Publication(ours, position, size)
+
+
+def _write(chain: Chain, temporary: str, footer: Footer, batches: list[pa.RecordBatch], compression_level: int) -> int:
+    """Write, make durable, read the footer again; the file's size in bytes."""
+    files = chain.files
+    schema = batches[0].schema if batches else pa.record_batch(archive_schema()).schema
+    largest = max((batch.num_rows for batch in batches), default=0)
+    with files.create(temporary) as sink:
+        with pq.ParquetWriter(sink, schema, **encoding.options(schema, largest, compression_level)) as out:
+            for batch in batches:
+                out.write_batch(batch, row_group_size=batch.num_rows)
+            out.add_key_value_metadata(footer.encode())
+        size: int = sink.tell()
+    files.make_durable(temporary)
+    with files.open(temporary) as source:
+        stored, metadata = footers.read(source, files.describe(temporary))
+    if stored != footer or metadata.num_row_groups != len(batches):
+        raise StoreCorrupt(f"{files.describe(temporary)} does not read back as it was written.")
+    return size
+
+
+def _claim(chain: Chain, temporary: str, footer: Footer) -> bool:
+    """Whether the name became ours."""
+    path = chain.path(footer.start)
+    try:
+        return chain.files.claim(temporary, path)
+    except FlurryFastError:
+        # Anything may have happened. Whoever has the name says so in its footer.
+        try:
+            stored = chain.footer(footer.start)
+        except FileNotFoundError:
+            stored = None
+        if stored is None:
+            raise
+        chain.files.make_durable(path)
+        return stored.writer == footer.writer
