@@ -1,0 +1,95 @@
+# Every habit is a target; `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+VENV := .venv
+PY := $(VENV)/bin/python
+CARGO := PYO3_PYTHON=$(CURDIR)/$(PY) cargo
+PIP := $(PY) -m pip --disable-pip-version-check --quiet install
+PYTHONS := $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3 python)
+RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' rust/Cargo.toml)
+SOURCES := pyproject.toml setup.py $(wildcard csrc/*) $(wildcard rust/*.toml rust/core/*.toml) rust/Cargo.lock rust/build.rs \
+    $(shell find rust/src rust/core/src -name '*.rs')
+
+.PHONY: help build demo test lint bench clean develop sanitize lock
+
+help: ## List these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+
+build: $(VENV)/.package ## Set everything up: virtual environment in .venv, dependencies, both native modules
+
+demo: build ## Watch all of it run for a minute, with kills, and be audited
+	@$(VENV)/bin/flurry-fast demo $(ARGS)
+
+test: build $(VENV)/.dev ## Run all tests: Rust, then Python (ARGS go to pytest)
+	$(CARGO) test --quiet --manifest-path rust/Cargo.toml --workspace --locked
+	$(PY) -m pytest $(ARGS)
+
+lint: build $(VENV)/.dev ## Check style, types and stubs of Python and Rust
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+	$(PY) -m mypy.stubtest flurry_fast._core flurry_fast._wire
+	cargo fmt --manifest-path rust/Cargo.toml --all --check
+	$(CARGO) clippy --quiet --manifest-path rust/Cargo.toml --workspace --all-targets --locked -- -D warnings
+
+bench: build $(VENV)/.dev ## Measure: kernels from Python, then in Rust alone
+	$(PY) -m pytest bench $(ARGS)
+	$(CARGO) bench --quiet --manifest-path rust/Cargo.toml --package flurry-core --locked
+
+develop: build $(VENV)/.dev ## Rebuild the Rust module only, in place (the inner loop)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --skip-install --release -m rust/Cargo.toml
+
+# The interpreter is not instrumented: its own leaks at exit would drown ours.
+sanitize: build $(VENV)/.dev ## Run the tests of the C and Cython code under AddressSanitizer and UBSan
+	FLURRY_FAST_SANITIZE=address,undefined $(PY) setup.py -q build --build-lib build/sanitize --build-temp build/sanitize-temp
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	    PYTHONPATH=build/sanitize PYTHONMALLOC=malloc $(VENV)/bin/pytest -p no:cacheprovider tests/wire $(ARGS)
+
+lock: $(VENV)/.build ## Choose the newest versions of all Python dependencies again
+	$(PIP) uv
+	$(VENV)/bin/uv $(LOCK) --group build --group test --group lint --group bench --output-file requirements/dev.lock
+	$(VENV)/bin/uv $(LOCK) --group build --constraints requirements/dev.lock --output-file requirements/build.lock
+LOCK := pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+    --custom-compile-command "make lock"
+
+clean: ## Remove what was built and downloaded (data/ stays)
+	rm -rf $(VENV) build dist *.egg-info rust/target flurry_fast/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- how it is set up; a stamp says that a step is done --------------------------------------------------------------
+
+$(VENV)/.package: $(SOURCES) $(VENV)/.build
+	@echo "Building the native modules (release profile; the first time takes some minutes)"
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.build: requirements/build.lock $(PY)
+	@echo "Installing what the package needs"
+	@$(PIP) --require-hashes --requirement requirements/build.lock
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.build
+	@echo "Installing what tests and checks need"
+	@$(PIP) --require-hashes --requirement requirements/dev.lock
+	@touch $@
+
+# All that must be there already is looked for before anything is downloaded.
+$(PY):
+	@say() { echo "flurry_fast can not be built: $$1" >&2; exit 1; }; \
+	for name in $(PYTHONS); do \
+	    if $$name -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then python=$$name; break; fi; \
+	done; \
+	[ -n "$${python:-}" ] || say "Python 3.11 or newer with venv is missing (install python3.11 and python3.11-venv, or set PYTHON=/path/to/python)."; \
+	cc=$${CC:-$$($$python -c 'import sysconfig; print((sysconfig.get_config_var("CC") or "cc").split()[0])')}; \
+	command -v $$cc >/dev/null || command -v cc >/dev/null || say "a C compiler is missing (install gcc or clang)."; \
+	$$python -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
+	    || say "the headers of $$python are missing (install python3-dev)."; \
+	command -v cargo >/dev/null || say "Rust is missing (install it from https://rustup.rs)."; \
+	found=$$(cargo --version | cut -d' ' -f2); \
+	[ "$$(printf '%s\n' $(RUST) $$found | sort -V | head -n1)" = "$(RUST)" ] || say "Rust $(RUST) or newer is needed, this is $$found (run: rustup update)."; \
+	echo "Making a virtual environment in $(VENV) ($$($$python --version))"; \
+	$$python -m venv $(VENV)
