@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from bench.corpus import Corpus
-from flurry_fast._core import ArchivePosition, CountersPosition, Engine, Flush, Plan, decode_blocks
+from flurry_fast._core import ArchiveChunk, Engine, Flush, Plan, decode_blocks
+from flurry_fast.archive import encoding
+from flurry_fast.archive.writer import COMPRESSION_LEVEL
+from flurry_fast.positions import ArchivePosition, CountersPosition
 
 ROOT = Path(__file__).resolve().parents[1]
 PLANS = {"five": ROOT / "bench/plans/five.toml", "default": ROOT / "flurry_fast/plans/default.toml"}
@@ -28,8 +30,8 @@ def new_engine(plan: Plan, *, counters: bool = True, archive: bool = False) -> E
     engine.assign(
         0,
         log_start=0,
-        counters=CountersPosition(position=0, max_bucket=-1, crc=None, max_timestamp=-1) if counters else None,
-        archive=ArchivePosition(position=0, crc=None) if archive else None,
+        counters=CountersPosition(0) if counters else None,
+        archive=ArchivePosition(0, None) if archive else None,
         read_from=0,
     )
     return engine
@@ -42,26 +44,42 @@ def absorb(engine: Engine, corpus: Corpus) -> None:
         assert needs is None, "an empty store has no base to read"
 
 
+def frozen(engine: Engine) -> Flush:
+    """Everything counted so far, as one flush."""
+    flush = engine.freeze(None)
+    assert flush is not None, "nothing was counted"
+    return flush
+
+
 def lines(plan: Plan, flush: Flush) -> Lines:
     """Every counter of a flush, in the shape of the contenders' `lines()`. Rollups with one dimension or none."""
     names = {rollup.number: rollup.name for rollup in plan.rollups}
     found: Lines = {}
     for part in flush.parts:
         rows = pa.array(part.rows).to_pylist()
-        decoded = pa.table(decode_blocks(plan, part.rows, part.values))
+        decoded = pa.record_batch(decode_blocks(plan, part.rows, part.values))
         assert not any(decoded.column("other").to_pylist()), "a cap folded groups"
-        columns = [decoded.column(name).to_pylist() for name in ("index", "rollup", "dimensions", "measures")]
-        for index, rollup, dimensions, measures in zip(*columns, strict=True):
-            row = rows[index]
+        columns = [decoded.column(name).to_pylist() for name in ("row", "rollup", "dimensions", "measures")]
+        for place, rollup, dimensions, measures in zip(*columns, strict=True):
+            row = rows[place]
             key, hour = row[2:-5], int.from_bytes(row[-4:])
             found[key, hour, names[rollup], "".join(dimensions)] = tuple(measures)
     return found
 
 
-def archive_chunks(engine: Engine, corpus: Corpus) -> Iterator[Any]:
-    """Absorbs the corpus into an archive-only engine; takes its rows after every `roll` worth of batches."""
-    absorb(engine, corpus)
+def take_archive(engine: Engine) -> ArchiveChunk:
+    """Every row gathered so far, as one chunk."""
     chunk = engine.archive_take(0)
-    while chunk is not None:
-        yield chunk
-        chunk = engine.archive_take(0)
+    assert chunk is not None, "nothing was gathered"
+    return chunk
+
+
+def write_parquet(chunk: ArchiveChunk, path: Path) -> int:
+    """The file that the archive sink would make of a chunk, without claiming it; its size in bytes."""
+    batches = [pa.record_batch(batch) for batch in chunk.batches]
+    largest = max(batch.num_rows for batch in batches)
+    options = encoding.options(batches[0].schema, largest, COMPRESSION_LEVEL)
+    with pq.ParquetWriter(path, batches[0].schema, **options) as out:
+        for batch in batches:
+            out.write_batch(batch, row_group_size=batch.num_rows)
+    return path.stat().st_size

@@ -39,7 +39,7 @@ _times = Struct(">qq8xH").unpack_from  # start, duration, pause; length of the l
 _counts_head = Struct(">i3xB").unpack_from  # page views, two unknown bytes, gender, has birth date
 _count_next = Struct(">iH").unpack_from  # occurrences, then the next name's length or the number of events
 _event_times = Struct(">8xq").unpack_from  # offset, duration
-_event_head = Struct(">HH").unpack_from  # id, length of the name
+_event_next = Struct(">8xqxxH").unpack_from  # offset, duration; the next event's id and the length of its name
 _errors_head = Struct(">iH").unpack_from  # total errors, number of error records
 
 # One session as the counters need it: app version, start, duration, locale, page views, {event: occurrences},
@@ -233,18 +233,20 @@ def _decode_2013(b: bytes, protocol: int, end: int) -> _Report:
         p = q  # `size` has read the number of events
 
         timed: list[tuple[bytes, int]] = []
-        for _ in range(size):
-            q = p + 4
-            n = _event_head(b, p)[1]
-            p = q + n
-            m = b[p + 1] if not b[p] else _u16(b, p)[0]
-            p += 2
-            for _ in range(m + m):
-                p += b[p + 1] + 2 if not b[p] else _u16(b, p)[0] + 2
-            spent = _event_times(b, p)[0]
-            p += 16
-            if spent > 0:
-                timed.append((b[q : q + n], spent))
+        if size:
+            n = _u16(b, p + 2)[0]
+            for _ in range(size):
+                q = p + 4
+                p = q + n
+                m = b[p + 1] if not b[p] else _u16(b, p)[0]
+                p += 2
+                for _ in range(m + m):
+                    p += b[p + 1] + 2 if not b[p] else _u16(b, p)[0] + 2
+                spent, after = _event_next(b, p)  # of the last event, `after` means nothing
+                p += 16
+                if spent > 0:
+                    timed.append((b[q : q + n], spent))
+                n = after
 
         errors, n = _errors_head(b, p + 1)  # after "event log complete"
         p += 7
