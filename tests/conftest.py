@@ -21,3 +21,9 @@ def captures() -> list[Path]:
     found = sorted(CAPTURES.glob("*/*.bin"))
     assert len(found) == 245
     return found
+
+
+@pytest.fixture(scope="session")
+def bodies(captures: list[Path]) -> list[bytes]:
+    """All captured reports."""
+    return [path.read_bytes() for path in captures]

@@ -13,12 +13,6 @@ from flurry_fast.archive.filesystem import LocalFileSystem
 sys.path.insert(0, str(Path(__file__).parent))
 
 
-@pytest.fixture(scope="session")
-def bodies(captures: list[Path]) -> list[bytes]:
-    """All captured reports."""
-    return [path.read_bytes() for path in captures]
-
-
 @pytest.fixture
 def files(tmp_path: Path) -> LocalFileSystem:
     return LocalFileSystem(tmp_path / "archive")
