@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from confluent_kafka import KafkaException
 
@@ -104,10 +104,15 @@ class Job:
         """Send; returns when all is where it belongs. Raises FlurryFastError."""
         raise NotImplementedError
 
-    def _send(self, target: Target, stopped: Callable[[], bool], watch: Callable[[Progress], None]) -> Summary:
-        fleet = Fleet(self.fleet, self.captures)
-        progress = run(fleet, target, self.bounds, stopped=stopped, watch=watch)
-        return Summary(progress, self.fleet, fleet.captures, stopped())
+    def _make_fleet(self) -> Fleet:
+        """First of all, so that nothing is touched by a run that is refused. Raises FleetRefused."""
+        return Fleet(self.fleet, self.captures)
+
+    def _send(
+        self, fleet: Fleet, target: Target, over: Callable[[], bool], watch: Callable[[Progress], None]
+    ) -> Summary:
+        progress = run(fleet, target, self.bounds, over=over, watch=watch)
+        return Summary(progress, self.fleet, fleet.captures, interrupted=False)
 
 
 @dataclass(frozen=True)
@@ -123,16 +128,17 @@ class FileJob(Job):
             if watcher.due():
                 watcher.show(progress.reports, progress.payload_bytes, progress.seconds)
 
+        fleet = self._make_fleet()
+        over = self.bounds.over(stopped)
         try:
             if str(self.out) == "-":
-                return self._to(sys.stdout.buffer, stopped, watch)
-            with self.out.open("wb") as out:
-                return self._to(out, stopped, watch)
+                summary = self._send(fleet, FileTarget(sys.stdout.buffer), over, watch)
+            else:
+                with self.out.open("wb") as out:
+                    summary = self._send(fleet, FileTarget(out), over, watch)
         except OSError as error:
             raise OutputFailed(f"{self.out} can not be written ({error.strerror}).") from None
-
-    def _to(self, out: BinaryIO, stopped: Callable[[], bool], watch: Callable[[Progress], None]) -> Summary:
-        return self._send(FileTarget(out), stopped, watch)
+        return replace(summary, interrupted=stopped())
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,7 @@ class KafkaJob(Job):
 
     def run(self, stopped: Callable[[], bool], watcher: Watcher) -> Summary:
         """Raises OutputFailed, FleetRefused, KafkaUnavailable, TopicMissing, BrokerNotRunning."""
+        fleet = self._make_fleet()
         config = client_config(self.kafka)
         topic = Cluster(self.kafka).describe()
         try:
@@ -158,21 +165,23 @@ class KafkaJob(Job):
                     stack.callback(throttle.close)
                 manifest = stack.enter_context(ManifestWriter(self.manifest)) if self.manifest else None
                 view = _View(watcher, throttle)
+                over = self.bounds.over(stopped)
                 producer = ReportProducer(
                     config,
                     topic.name,
                     manifest=manifest,
                     throttle=throttle,
-                    stopped=stopped,
+                    stopped=over,
                     waits=view.waits,
                     embedded=self.kafka.bootstrap is None,
                 )
-                summary = self._send(producer, stopped, lambda progress: view.moves(progress, producer.deliveries))
+                summary = self._send(fleet, producer, over, lambda progress: view.moves(progress, producer.deliveries))
         except KafkaException as error:
             raise KafkaUnavailable(f"Reports can not be sent to {topic.name}: {error.args[0].str()}.") from None
         except OSError as error:
             raise OutputFailed(f"{self.manifest} can not be written ({error.strerror}).") from None
-        return replace(summary, deliveries=producer.deliveries, waited=throttle.waited if throttle else 0.0)
+        waited = throttle.waited if throttle else 0.0
+        return replace(summary, interrupted=stopped(), deliveries=producer.deliveries, waited=waited)
 
 
 class _View:

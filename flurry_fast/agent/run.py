@@ -60,6 +60,13 @@ class Bounds:
     seconds: float | None = None
     rate: int | None = None
 
+    def over(self, stopped: Callable[[], bool]) -> Callable[[], bool]:
+        """Tells from now on whether the run was stopped or its time is up."""
+        if self.seconds is None:
+            return stopped
+        end = time.monotonic() + self.seconds
+        return lambda: stopped() or time.monotonic() >= end
+
 
 @dataclass
 class Progress:
@@ -80,10 +87,10 @@ def run(
     target: Target,
     bounds: Bounds,
     *,
-    stopped: Callable[[], bool] = lambda: False,
+    over: Callable[[], bool] = lambda: False,
     watch: Callable[[Progress], None] = lambda _: None,
 ) -> Progress:
-    """Send until a bound or `stopped`, then finish; `watch` is called after every chunk and while waiting.
+    """Send so many reports, or until `over` (see `Bounds.over`), then finish; `watch` is called after every chunk.
 
     Raises what the target raises; a run that failed so has not finished.
     """
@@ -96,7 +103,7 @@ def run(
         progress.seconds = time.monotonic() - started
         watch(progress)
 
-    while not stopped() and (bounds.seconds is None or progress.seconds < bounds.seconds):
+    while not over():
         wanted = size if total is None else min(size, total - progress.reports)
         if wanted <= 0:
             break
@@ -107,7 +114,7 @@ def run(
         tick()
         if bounds.rate is not None:
             due = progress.reports / bounds.rate
-            while progress.seconds < due and not stopped():
+            while progress.seconds < due and not over():
                 target.poll(min(_NAP, due - progress.seconds))
                 tick()
     target.finish()

@@ -157,6 +157,14 @@ def test_what_was_there_before_counts_as_uncommitted(kafka: Kafka, commit: Commi
     assert job(kafka, 100, group=kafka.group).run(never, Quiet()).progress.reports == 100
 
 
+def test_the_end_of_the_duration_ends_a_wait_too(kafka: Kafka, read_topic: ReadTopic) -> None:
+    bounded = replace(job(kafka, group=kafka.group), bounds=Bounds(seconds=0.5))
+    summary = bounded.run(never, Quiet())
+    assert not summary.interrupted
+    assert summary.waited
+    assert summary.progress.reports == len(read_topic()) > 0
+
+
 def test_failed_deliveries_are_counted_and_told(kafka: Kafka, tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.jsonl"
     short = kafka.model_copy(update={"librdkafka": {"message.max.bytes": 1200}})

@@ -59,6 +59,13 @@ def test_a_file_holds_the_reports_of_the_seed(tmp_path: Path) -> None:
     assert json.loads(said)["reports"] == 700
 
 
+def test_a_refused_run_leaves_the_file_alone(tmp_path: Path) -> None:
+    out = tmp_path / "reports.bin"
+    out.write_bytes(b"precious")
+    code, _, _ = simulate("--malformed", "1", "--hostile", "1", "--out", str(out), folder=tmp_path)
+    assert (code, out.read_bytes()) == (2, b"precious")
+
+
 def test_captures_come_before_the_fleet(tmp_path: Path) -> None:
     folder = ROOT / "tests" / "captures" / "a030"
     code, printed, said = simulate("--captures", str(folder), "--reports", "3", "--out", "-", "--json", folder=tmp_path)
