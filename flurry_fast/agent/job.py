@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from confluent_kafka import KafkaException
 
@@ -16,6 +16,7 @@ from flurry_fast.agent.producer import Deliveries, ReportProducer
 from flurry_fast.agent.run import Bounds, FileTarget, Progress, Target, run
 from flurry_fast.agent.simulator import Fleet, FleetSettings
 from flurry_fast.agent.throttle import CommitThrottle
+from flurry_fast.agent.watch import State, Watcher
 from flurry_fast.config.model import Kafka
 from flurry_fast.errors import FlurryFastError
 from flurry_fast.kafka import Cluster, KafkaUnavailable, client_config
@@ -29,16 +30,6 @@ class DeliveryFailed(FlurryFastError):
 
 class OutputFailed(FlurryFastError):
     """The file or the manifest cannot be written."""
-
-
-class Watcher(Protocol):
-    """Who is told how far the run is."""
-
-    def due(self) -> bool:
-        """Whether it wants to know now."""
-
-    def show(self, reports: int, payload_bytes: int, seconds: float, note: str = "") -> None:
-        """How far the run is."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +117,7 @@ class FileJob(Job):
 
         def watch(progress: Progress) -> None:
             if watcher.due():
-                watcher.show(progress.reports, progress.payload_bytes, progress.seconds)
+                watcher.show(State(progress.reports, progress.payload_bytes, progress.seconds))
 
         fleet = self._make_fleet()
         over = self.bounds.over(stopped)
@@ -136,8 +127,10 @@ class FileJob(Job):
             else:
                 with self.out.open("wb") as out:
                     summary = self._send(fleet, FileTarget(out), over, watch)
+            done = summary.progress
+            watcher.show(State(done.reports, done.payload_bytes, done.seconds))
         except OSError as error:
-            raise OutputFailed(f"{self.out} can not be written ({error.strerror}).") from None
+            raise OutputFailed(f"{error.filename or self.out} can not be written ({error.strerror}).") from None
         return replace(summary, interrupted=stopped())
 
 
@@ -176,10 +169,11 @@ class KafkaJob(Job):
                     embedded=self.kafka.bootstrap is None,
                 )
                 summary = self._send(fleet, producer, over, lambda progress: view.moves(progress, producer.deliveries))
+                view.ends()
         except KafkaException as error:
             raise KafkaUnavailable(f"Reports can not be sent to {topic.name}: {error.args[0].str()}.") from None
         except OSError as error:
-            raise OutputFailed(f"{self.manifest} can not be written ({error.strerror}).") from None
+            raise OutputFailed(f"{error.filename or self.manifest} can not be written ({error.strerror}).") from None
         waited = throttle.waited if throttle else 0.0
         return replace(summary, interrupted=stopped(), deliveries=producer.deliveries, waited=waited)
 
@@ -195,15 +189,17 @@ class _View:
 
     def moves(self, progress: Progress, deliveries: Deliveries) -> None:
         self._progress, self._acked = progress, deliveries.acked
-        self._show("")
+        if self._watcher.due():
+            self._watcher.show(self._state())
 
     def waits(self) -> None:
-        self._show(f", waiting for {self._throttle.group}" if self._throttle else "")
-
-    def _show(self, why: str) -> None:
         if self._watcher.due():
-            lag = f", lag {self._throttle.lag:,}" if self._throttle else ""
-            progress = self._progress
-            self._watcher.show(
-                progress.reports, progress.payload_bytes, progress.seconds, f"acked {self._acked:,}{lag}{why}"
-            )
+            self._watcher.show(self._state(self._throttle.group if self._throttle else None))
+
+    def ends(self) -> None:
+        self._watcher.show(self._state())
+
+    def _state(self, waiting_for: str | None = None) -> State:
+        progress = self._progress
+        lag = self._throttle.lag if self._throttle else None
+        return State(progress.reports, progress.payload_bytes, progress.seconds, self._acked, lag, waiting_for)

@@ -8,6 +8,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from flurry_fast.agent.watch import State
+
 _EVERY = 0.1
 
 
@@ -37,11 +39,14 @@ class Meter:
         self._due = time.monotonic() + _EVERY
         return True
 
-    def show(self, reports: int, payload_bytes: int, seconds: float, note: str = "") -> None:
-        """How far the run is, `seconds` after its start."""
-        seconds = max(seconds, 1e-9)
-        speed = f"{reports / seconds:,.0f} reports/s  {payload_bytes / seconds / 1e6:,.1f} MB/s"
-        self._progress.update(self._task, completed=reports, speed=speed, note=note)
+    def show(self, state: State) -> None:
+        """How far the run is."""
+        seconds = max(state.seconds, 1e-9)
+        speed = f"{state.reports / seconds:,.0f} reports/s  {state.payload_bytes / seconds / 1e6:,.1f} MB/s"
+        notes = [] if state.acked is None else [f"acked {state.acked:,}"]
+        notes += [] if state.lag is None else [f"lag {state.lag:,}"]
+        notes += [] if state.waiting_for is None else [f"waiting for {state.waiting_for}"]
+        self._progress.update(self._task, completed=state.reports, speed=speed, note=", ".join(notes))
 
     def __enter__(self) -> Meter:
         self._progress.start()

@@ -14,6 +14,7 @@ from flurry_fast.agent.job import DEFAULT_REPORTS, FileJob, Job, KafkaJob, Summa
 from flurry_fast.agent.run import Bounds
 from flurry_fast.agent.signals import stop_on_signals
 from flurry_fast.agent.simulator import DEFAULT_RATE, FleetSettings, parse_protocols, parse_start, show_start
+from flurry_fast.agent.watch import Several, StatusFile
 from flurry_fast.cli.meter import Meter
 from flurry_fast.config.model import Settings
 from flurry_fast.config.options import settings_options
@@ -111,6 +112,7 @@ _target_options = _all_of(
 @click.option("--rate", type=RATE, help="Reports a second  [default: as fast as it goes]")
 @_fleet_options
 @_target_options
+@click.option("--status-file", type=FILE, metavar="FILE", help="Keep how far it is in FILE, as one JSON line.")
 @click.option("--progress/--no-progress", default=None, help="Show a progress bar  [default: on a terminal]")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object that says what was sent.")
 @settings_options
@@ -121,6 +123,7 @@ def command(
     rate: int | None,
     start: int,
     protocols: dict[int, int] | None,
+    status_file: Path | None,
     progress: bool | None,
     as_json: bool,
     **options: Any,
@@ -134,7 +137,7 @@ def command(
     job = _job(settings, fleet, Bounds(total, duration, rate), options)
     shown = sys.stderr.isatty() if progress is None else progress
     with stop_on_signals() as stopped, Meter(job.total, shown=shown) as meter:
-        summary = job.run(stopped, meter)
+        summary = job.run(stopped, Several([meter, StatusFile(status_file)]) if status_file else meter)
     if as_json:
         click.echo(json.dumps(summary.as_dict()), err=str(options["out"]) == "-")
     else:

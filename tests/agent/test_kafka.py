@@ -19,6 +19,7 @@ from flurry_fast.agent.job import DeliveryFailed, KafkaJob, OutputFailed
 from flurry_fast.agent.run import Bounds
 from flurry_fast.agent.signals import stop_on_signals
 from flurry_fast.agent.simulator import Fleet, FleetSettings
+from flurry_fast.agent.watch import State
 from flurry_fast.broker import BrokerNotRunning
 from flurry_fast.config.model import Kafka
 from flurry_fast.kafka import TopicMissing
@@ -29,16 +30,17 @@ Commit = Callable[[dict[int, int]], None]
 
 
 class Quiet:
-    """Nobody watches; `seen` calls are counted."""
+    """Remembers which group was waited for."""
 
     def __init__(self) -> None:
-        self.notes: list[str] = []
+        self.waited_for: list[str] = []
 
     def due(self) -> bool:
         return True
 
-    def show(self, reports: int, payload_bytes: int, seconds: float, note: str = "") -> None:
-        self.notes.append(note)
+    def show(self, state: State) -> None:
+        if state.waiting_for is not None:
+            self.waited_for.append(state.waiting_for)
 
 
 def job(kafka: Kafka, reports: int = 1500, *, manifest: Path | None = None, group: str | None = None) -> KafkaJob:
@@ -121,7 +123,7 @@ def test_a_throttled_run_waits_for_the_group(kafka: Kafka, read_topic: ReadTopic
     limited = job(kafka, 1500, group=kafka.group)
     thread = threading.Thread(target=lambda: results.append(limited.run(never, watcher)))
     thread.start()
-    while not any("waiting for" in note for note in watcher.notes):
+    while kafka.group not in watcher.waited_for:
         thread.join(0.05)
         assert thread.is_alive()
     most = 0
@@ -152,7 +154,7 @@ def test_what_was_there_before_counts_as_uncommitted(kafka: Kafka, commit: Commi
     summary = job(kafka, 100, group=kafka.group).run(lambda: next(asked, True), watcher)
     assert summary.progress.reports == 0
     assert summary.interrupted
-    assert any("waiting for" in note for note in watcher.notes)
+    assert kafka.group in watcher.waited_for
     commit(dict.fromkeys(range(3), 600))
     assert job(kafka, 100, group=kafka.group).run(never, Quiet()).progress.reports == 100
 
@@ -182,9 +184,9 @@ def test_a_signal_ends_a_run_cleanly(kafka: Kafka, read_topic: ReadTopic) -> Non
     endless = replace(job(kafka), bounds=Bounds(rate=2000))
 
     class Impatient(Quiet):
-        def show(self, reports: int, payload_bytes: int, seconds: float, note: str = "") -> None:
-            if reports >= 300 and not self.notes:
-                self.notes.append("stop")
+        def show(self, state: State) -> None:
+            if state.reports >= 300 and not self.waited_for:
+                self.waited_for.append("a signal")
                 os.kill(os.getpid(), signal.SIGTERM)
 
     with stop_on_signals() as stopped:

@@ -83,9 +83,20 @@ def test_the_embedded_broker_of_the_settings_is_the_default(broker: EmbeddedBrok
     assert broker.path == tmp_path / "data" / "broker.json"
     manifest = tmp_path / "manifest.jsonl"
     code, printed, said = simulate(
-        "--reports", "500", "--rate", "5000", "--manifest", str(manifest), "--json", folder=tmp_path
+        "--reports",
+        "500",
+        "--rate",
+        "5000",
+        "--manifest",
+        str(manifest),
+        "--json",
+        "--status-file",
+        "status.json",
+        folder=tmp_path,
     )
     assert code == 0, said
+    status = json.loads((tmp_path / "status.json").read_text())
+    assert (status["sent"], status["delivered"], status["waiting"]) == (500, 500, False)
     summary = json.loads(printed)
     assert (summary["reports"], summary["acked"], summary["failed"]) == (500, 500, 0)
     assert summary["errors"] == {}
