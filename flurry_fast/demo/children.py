@@ -64,17 +64,17 @@ class Child:
         self._process.kill()
         self._process.wait()
 
-    def terminate(self, timeout: float) -> int:
-        """SIGTERM, then its exit code. Raises ChildFailed if it does not end within `timeout` seconds."""
-        self._process.terminate()
+    def wait(self, timeout: float) -> int:
+        """Its exit code. Raises ChildFailed if it does not end within `timeout` seconds."""
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise self.failure(f"did not end within {timeout:.0f} s of SIGTERM") from None
+            raise self.failure(f"did not end within {timeout:.0f} s") from None
 
     def expect_clean_exit(self, timeout: float) -> None:
         """SIGTERM; raises ChildFailed unless it then exits with 0."""
-        code = self.terminate(timeout)
+        self._process.terminate()
+        code = self.wait(timeout)
         if code != 0:
             raise self.failure(f"did not end cleanly ({_how(code)})")
 
@@ -91,9 +91,8 @@ class Children:
         self._children: list[Child] = []
 
     def start(self, name: str, *arguments: str) -> Child:
-        """Runs `flurry-fast ARGUMENTS` with the demo's settings; it writes to logs/NAME.log."""
-        command, *rest = arguments
-        child = Child(name, [command, "--config", str(self._workspace.config), *rest], self._workspace.log(name))
+        """Runs `flurry-fast ARGUMENTS`; it writes to logs/NAME.log."""
+        child = Child(name, arguments, self._workspace.log(name))
         self._children.append(child)
         return child
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from flurry_fast.demo.children import POLL_SECONDS, Child, Children
 from flurry_fast.demo.options import DemoOptions
-from flurry_fast.demo.screen import Picture, Screen
+from flurry_fast.demo.screen import BUSIEST, Picture, Screen
 from flurry_fast.demo.watch import Kill, Sample, Watch
 from flurry_fast.demo.workspace import Workspace
 from flurry_fast.errors import FlurryFastError
@@ -42,13 +42,11 @@ class Stage:
         workspace: Workspace,
         children: Children,
         screen: Screen,
-        busiest: Callable[[], list[tuple[str, int]]],
     ) -> None:
         self._options = options
         self._workspace = workspace
         self._children = children
         self._screen = screen
-        self._busiest = busiest
         self._watch = Watch(workspace)
         self._picture = Picture()
         self._kills: list[Kill] = []
@@ -71,7 +69,10 @@ class Stage:
         return Story(self._watch.samples, self._kills, self._watch.samples[-1].sent)
 
     def _start_broker(self) -> None:
-        self._broker = self._children.start("broker", "broker", "--partitions", str(self._options.partitions))
+        config = str(self._workspace.config)
+        self._broker = self._children.start(
+            "broker", "broker", "--config", config, "--partitions", str(self._options.partitions)
+        )
         deadline = time.monotonic() + START_SECONDS
         while not self._workspace.broker_file.exists():
             self._broker.check()
@@ -80,11 +81,12 @@ class Stage:
             time.sleep(POLL_SECONDS)
 
     def _start_consumer(self) -> None:
-        self._consumer = self._children.start("consumer", "consume")
+        self._consumer = self._children.start("consumer", "consume", "--config", str(self._workspace.config))
 
     def _start_simulator(self) -> None:
         options = self._options
-        arguments = ["--seed", str(options.seed), "--apps", str(options.apps), "--rate", str(options.rate)]
+        arguments = ["--config", str(self._workspace.config), "--seed", str(options.seed)]
+        arguments += ["--apps", str(options.apps), "--rate", str(options.rate)]
         arguments += ["--reports", str(options.reports), "--manifest", str(self._workspace.manifest)]
         if options.captures is not None:
             arguments += ["--captures", str(options.captures)]
@@ -177,13 +179,13 @@ class Stage:
         picture.data_points_per_second = self._watch.rate("data_points")
         picture.done = min(1.0, sample.durable / max(1, self._options.reports))
         picture.rates = per_second(self._watch.samples, self._kills)
-        picture.apps = self._busiest()
+        picture.apps = self._watch.busiest(BUSIEST)
         self._screen.show(picture)
 
     def _note_return(self, sample: Sample) -> None:
         if self._kills and self._kills[-1].back_after is None and sample.up:
             self._kills[-1] = replace(self._kills[-1], back_after=sample.at - self._kills[-1].at)
-            self._screen.say(f"another consumer counts since {self._kills[-1].back_after:.1f} s after the kill")
+            self._screen.say(f"the next consumer is reading, {self._kills[-1].back_after:.1f} s after the kill")
 
 
 def per_second(samples: list[Sample], kills: list[Kill]) -> list[tuple[float, bool]]:

@@ -35,7 +35,7 @@ class Picture:
     rates: list[tuple[float, bool]] = field(
         default_factory=list
     )  # (reports/s, whether a kill fell here), a second each
-    apps: Sequence[tuple[str, int]] = ()  # busiest apps and their counted sessions
+    apps: Sequence[tuple[str, int]] = ()  # busiest apps and the reports they sent
     kills: list[str] = field(default_factory=list)
 
 
@@ -104,10 +104,10 @@ class LiveScreen(contextlib.AbstractContextManager["LiveScreen"]):
 
     def phase(self, text: str) -> None:
         self._picture.phase = text
-        self._live.console.print(f"[bold]•[/] {text}", highlight=False)
+        self._live.console.print(Text(f"• {text}", style="bold"))
 
     def say(self, text: str) -> None:
-        self._live.console.print(f"  {text}", highlight=False)
+        self._live.console.print(Text(f"  {text}"))
 
     def show(self, picture: Picture) -> None:
         picture.phase = self._picture.phase
@@ -126,7 +126,9 @@ def draw(picture: Picture) -> RenderableType:
     bar.add_column(width=5, justify="right")
     bar.add_row(ProgressBar(total=1.0, completed=picture.done), f"{picture.done:.0%}")
     parts: list[RenderableType] = [body, Text(), _spark(picture.rates), bar]
-    return Panel(Group(*parts), title=f"[bold]flurry_fast[/]  {picture.phase}", title_align="left", padding=(1, 2))
+    return Panel(
+        Group(*parts), title=Text(f"flurry_fast  {picture.phase}", style="bold"), title_align="left", padding=(1, 2)
+    )
 
 
 def _figures(picture: Picture) -> Table:
@@ -152,9 +154,9 @@ def _figures(picture: Picture) -> Table:
 def _apps(apps: Sequence[tuple[str, int]]) -> Table:
     table = Table(box=None, padding=(0, 1), title="busiest apps", title_style="dim", title_justify="left")
     table.add_column("app", style="cyan", no_wrap=True)
-    table.add_column("sessions", justify="right")
-    for name, sessions in apps[:BUSIEST]:
-        table.add_row(Text(name), f"{sessions:,}")
+    table.add_column("reports sent", justify="right")
+    for name, reports in apps[:BUSIEST]:
+        table.add_row(Text(name), f"{reports:,}")
     return table
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +14,7 @@ from flurry_fast.demo.workspace import Workspace
 
 RATE_WINDOW = 2.0  # seconds over which rates are taken
 READ_SIZE = 1 << 20
+KEY = re.compile(rb'"key": ?"([^"|]+)\|')  # of a manifest line; unreadable reports have no app in theirs
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Sample:
     flushes: int
     files: int
     blocks: int  # in the consumer's memory now
-    up: bool  # whether the consumer has said something since it was started
+    up: bool  # whether the running consumer owns partitions and knows where it reads
 
     @property
     def lag(self) -> int:
@@ -42,7 +45,7 @@ class Kill:
     at: float
     pid: int
     lag: int
-    back_after: float | None = None  # seconds until the next process had absorbed something
+    back_after: float | None = None  # seconds until the next process was reading
 
 
 @dataclass
@@ -66,12 +69,13 @@ class _Totals:
 class Watch:
     """Takes samples and remembers them."""
 
-    COUNTED = ("records", "data_points", "unreadable", "flushes", "files")
+    COUNTED = ("records", "data_points", "unreadable", "flushes", "archive_files")
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._began = time.monotonic()
         self._sent = 0
+        self._apps: Counter[bytes] = Counter()
         self._manifest_read = 0
         self._durable: dict[str, int] = {}
         self._totals = _Totals()
@@ -94,9 +98,9 @@ class Watch:
             data_points=self._totals.of("data_points"),
             unreadable=self._totals.of("unreadable"),
             flushes=self._totals.of("flushes"),
-            files=self._totals.of("files"),
+            files=self._totals.of("archive_files"),
             blocks=int(self._status.get("blocks", 0)),
-            up=self._status.get("pid") == consumer_pid and self._totals.now.get("records", 0) > 0,
+            up=self._status.get("pid") == consumer_pid and self._reads(),
         )
         self.samples.append(sample)
         return sample
@@ -110,12 +114,21 @@ class Watch:
         elapsed = last.at - first.at
         return float(getattr(last, name) - getattr(first, name)) / elapsed if elapsed > 0 else 0.0
 
+    def busiest(self, apps: int) -> list[tuple[str, int]]:
+        """The apps that sent most reports, by their keys on the messages."""
+        return [(key.decode("utf-8", "replace"), reports) for key, reports in self._apps.most_common(apps)]
+
+    def _reads(self) -> bool:
+        places = self._status.get("partitions", {}).values()
+        return self._status.get("phase") == "running" and any(place.get("next") is not None for place in places)
+
     def _count_sent(self) -> None:
         try:
             with self._workspace.manifest.open("rb") as manifest:
                 manifest.seek(self._manifest_read)
                 while chunk := manifest.read(READ_SIZE):
                     self._sent += chunk.count(b"\n")
+                    self._apps.update(KEY.findall(chunk))
                     self._manifest_read += len(chunk)
         except FileNotFoundError:
             return

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flurry_fast.errors import FlurryFastError
 
+TOPIC = "reports"
 MARKER = ".flurry-fast-demo"
 # Everything a demo makes in its folder. Nothing else is ever deleted.
 MADE = (
@@ -76,6 +77,11 @@ class Workspace:
         return self.root / "simulator.json"
 
     @property
+    def charts(self) -> tuple[Path, Path]:
+        """Reports a second and lag over time; the busiest apps."""
+        return self.root / "throughput.png", self.root / "apps.png"
+
+    @property
     def verdict(self) -> Path:
         return self.root / "verdict.json"
 
@@ -120,7 +126,7 @@ def write_config(workspace: Workspace) -> None:
         f"""# Written by `flurry-fast demo`. Ages are short, so that a minute shows many flushes and files.
 [kafka]
 broker_file = {text("broker.json")}
-topic = "reports"
+topic = "{TOPIC}"
 group = "flurry-fast-demo"
 session_timeout = 6.0
 

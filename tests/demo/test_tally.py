@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from flurry_fast.verify import blocks
 from flurry_fast.verify.compare import table_of
 from flurry_fast.verify.count import Count
 from flurry_fast.verify.plan import CountedPlan
+
+from .tampering import add_one
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAN = (ROOT / "bench/plans/five.toml").read_text()
@@ -78,7 +79,7 @@ def test_follows_the_manifest_and_agrees(tmp_path: Path) -> None:
 def test_names_a_counter_that_was_changed(tmp_path: Path) -> None:
     lines, manifest, complete = _lines(), tmp_path / "manifest", tmp_path / "complete"
     _store(tmp_path / "cells.sqlite", lines)
-    add_one_session(tmp_path / "cells.sqlite", CountedPlan.parse(PLAN))
+    assert add_one(tmp_path / "cells.sqlite", CountedPlan.parse(PLAN)) == TARGET_IDS["incarnation"]
     _write(manifest, lines)
     complete.touch()
     with Tally(manifest, complete, PLAN, processes=2) as tally:
@@ -86,27 +87,6 @@ def test_names_a_counter_that_was_changed(tmp_path: Path) -> None:
     assert not found.exact
     assert found.wrong == 1
     assert "counted were" in found.differences[0]
-
-
-def add_one_session(path: Path, plan: CountedPlan) -> None:
-    """Changes one counter of one block behind the store's back, CRC and all."""
-    database = sqlite3.connect(path)
-    tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    table = next(name for name in tables if name.startswith("counters_"))
-    for trigger in ("one_value", "only_up", "no_delete"):
-        database.execute(f"DROP TRIGGER {table}_{trigger}")
-    for row, qualifier, value in database.execute(f"SELECT row, qualifier, value FROM {table} ORDER BY row"):
-        block = blocks.decode(plan, value)
-        name = next(iter(block.rollups))
-        group = next(iter(block.rollups[name].values()))
-        group[next(iter(group))] += 1
-        database.execute(
-            f"UPDATE {table} SET value = ? WHERE row = ? AND qualifier = ?",
-            (blocks.encode(plan, block), row, qualifier),
-        )
-        break
-    database.commit()
-    database.close()
 
 
 def test_a_hole_in_the_manifest_is_no_success(tmp_path: Path) -> None:
