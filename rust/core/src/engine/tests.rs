@@ -1,8 +1,6 @@
 //! The engine around a tiny store: whatever happens in between, the cells are
 //! those of a straight fold.
 
-use super::*;
-
 mod harness;
 mod model;
 mod rules;
