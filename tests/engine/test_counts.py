@@ -111,7 +111,7 @@ def test_captures(toml: str, captures: list[Path]) -> None:
 @pytest.mark.parametrize("toml", [DEFAULT, EVERYTHING, *SPARSE], ids=["default", "everything", *"12345"])
 def test_simulated_fleet(toml: str) -> None:
     payloads, timestamps = simulated(4_000, seed=7, apps=40, devices=500, malformed=0.05, hostile=0.01)
-    assert check(toml, payloads, timestamps) > 50
+    assert check(toml, payloads, timestamps) > 20
 
 
 @pytest.mark.parametrize("protocol", [8, 15, 22, 24, 25, 26, 27, 29, 30])
