@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from flurry_fast._core import CellCorrupt
 from flurry_fast.config.model import Counters
 from flurry_fast.errors import RegistryMismatch, StoreCorrupt
 from flurry_fast.ports import Clock, Job, Worker
@@ -132,7 +133,10 @@ class CountersSink(Sink[CountersPosition]):
         for partition in {group.partition for group, cells in zip(groups, found, strict=True) if len(cells.indices)}:
             ends[partition] = log_end(partition)
         for group, cells in zip(groups, found, strict=True):
-            self._engine.seed(group, cells.indices, cells.timestamps, cells.values, ends[group.partition])
+            try:
+                self._engine.seed(group, cells.indices, cells.timestamps, cells.values, ends[group.partition])
+            except CellCorrupt as error:
+                raise StoreCorrupt(f"A stored block failed its self-check: {error}.") from None
 
     # --- flushing ------------------------------------------------------------------------------------------------
 

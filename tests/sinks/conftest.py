@@ -1,6 +1,7 @@
-"""Makes the helpers of the archive's tests importable (importlib mode adds no path)."""
+"""Makes the helpers of the archive's and the consumer's tests importable (importlib mode adds no path)."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "archive"))
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS / "archive"), str(TESTS / "consumer")]

@@ -1,0 +1,188 @@
+"""From settings to a running consumer: the one place where the real parts are put together."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from importlib import resources
+from types import FrameType
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
+
+from flurry_fast import _core
+from flurry_fast.config.model import Kafka, PlanFile, Settings
+from flurry_fast.consumer.loop import Consumer
+from flurry_fast.consumer.monitor import Monitor
+from flurry_fast.consumer.source import KafkaSource
+from flurry_fast.consumer.topic import check_topic
+from flurry_fast.errors import ConfigError, ConfigProblem
+from flurry_fast.kafka import Cluster, KafkaUnavailable, TopicIdentity, client_config
+from flurry_fast.metrics import Metrics, serve
+from flurry_fast.ports import Clock, SystemClock, ThreadWorker
+from flurry_fast.registry import Registration, Registry
+from flurry_fast.sinks.archive import ArchiveSink
+from flurry_fast.sinks.base import Sink
+from flurry_fast.sinks.counters import CountersSink
+from flurry_fast.stores import CellStore, open_store
+
+DRAIN_SHARE = 3  # a revoke may spend a third of the session time-out on writing
+
+
+def consume(settings: Settings, stop: Callable[[], bool]) -> None:
+    """Consume until `stop()`. Raises FlurryFastError when it can not start or go on."""
+    log = structlog.get_logger("flurry_fast")
+    clock = SystemClock()
+    plan = load_plan(settings.plan)
+    cluster = Cluster(settings.kafka)
+    identity = _find_topic(cluster, settings.kafka)
+    check_topic(settings.kafka)
+    with ExitStack() as stack:
+        store = open_store(settings.counters)
+        stack.callback(store.close)
+        registry = Registry(store, settings.kafka.topic, cluster.incarnation)
+        registration = registry.open(plan.id, plan.toml, identity.partitions)
+        monitor = Monitor(
+            clock,
+            LogEnds(settings.kafka),
+            bound=settings.consume.unhealthy_after,
+            status_file=settings.consume.status_file,
+            budget=settings.consume.memory,
+        )
+        metrics = Metrics(monitor, clock)
+        if settings.metrics.port:
+            stack.callback(serve(settings.metrics, metrics, monitor))
+        log.info(
+            "starting",
+            topic=registration.topic,
+            partitions=registration.partitions,
+            incarnation=f"{registration.incarnation:08x}",
+            generation=registration.generation,
+            plan=f"{registration.plan:08x}",
+            store=settings.counters.store.partition(":")[0],
+            sinks=list(settings.consume.sinks),
+            first_start=registration.new_incarnation,
+        )
+        consumer = build(settings, plan, store, registry, registration, clock, metrics, monitor)
+        monitor.start()
+        stack.callback(monitor.close)
+        consumer.run(stop)
+    log.info("stopped", records=monitor.state.records)
+
+
+def build(
+    settings: Settings,
+    plan: Any,
+    store: CellStore,
+    registry: Registry,
+    registration: Registration,
+    clock: Clock,
+    metrics: Metrics,
+    monitor: Monitor,
+) -> Consumer:
+    """The loop with its engine, its sinks and its source; nothing is read yet."""
+    names = settings.consume.sinks
+    engine = _core.Engine(
+        plan,
+        incarnation=registration.incarnation,
+        secret=registration.secret,
+        counters="counters" in names,
+        archive="archive" in names,
+    )
+    sinks: list[Sink[Any]] = []
+    if "archive" in names:
+        worker = ThreadWorker("archive")
+        sinks.append(ArchiveSink(engine, settings.archive, settings.kafka.topic, registry, registration, worker, clock))
+    if "counters" in names:
+        worker = ThreadWorker("counters")
+        sinks.append(CountersSink(engine, settings.counters, store, registry, registration, worker, clock))
+    for sink in sinks:
+        sink.observe = metrics.observe
+    return Consumer(
+        settings.consume,
+        KafkaSource(settings.kafka, statistics_interval_ms=5000),
+        engine,
+        sinks,
+        registration,
+        registry.positions(registration),
+        clock,
+        drain_seconds=settings.consume.drain_timeout or settings.kafka.session_timeout / DRAIN_SHARE,
+        publish=monitor.publish,
+    )
+
+
+def load_plan(settings: PlanFile) -> Any:
+    """The plan of the settings, compiled. Raises ConfigError with the file, the plan's key and the reason."""
+    if settings.path is None:
+        text, source = resources.files("flurry_fast").joinpath("plans/default.toml").read_text("utf-8"), "default plan"
+    else:
+        source = str(settings.path)
+        try:
+            text = settings.path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError([ConfigProblem(source, "", f"can not be read ({error})")]) from None
+    try:
+        return _core.Plan.parse(text)
+    except _core.PlanError as error:
+        raise ConfigError([ConfigProblem(source, error.key, error.reason)]) from None
+
+
+class StopSignals:
+    """SIGTERM and SIGINT ask for an orderly end; a second one of them ends the process at once (which is legal)."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._before: dict[int, Any] = {}
+
+    def __call__(self) -> bool:
+        return self._stop.is_set()
+
+    def __enter__(self) -> StopSignals:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._stop.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self._stop.set()
+
+
+class LogEnds:
+    """Asks the broker where partitions end: all of them in one request, on a connection of its own."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._topic = kafka.topic
+        self._timeout = kafka.request_timeout
+        self._admin = AdminClient(client_config(kafka))
+
+    def __call__(self, partitions: set[int]) -> Mapping[int, int]:
+        """Partition -> next offset to be written. Raises KafkaUnavailable."""
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = {TopicPartition(self._topic, number): latest for number in partitions}
+        try:
+            futures = self._admin.list_offsets(asked, request_timeout=self._timeout)
+            return {item.partition: future.result(self._timeout + 1).offset for item, future in futures.items()}
+        except (KafkaException, TimeoutError) as error:
+            raise KafkaUnavailable(f"The ends of topic {self._topic} can not be asked: {error}.") from None
+
+
+def _find_topic(cluster: Cluster, kafka: Kafka) -> TopicIdentity:
+    """Wait for a broker that is just starting, up to kafka.connect_timeout."""
+    retrying = Retrying(
+        retry=retry_if_exception_type(KafkaUnavailable),
+        stop=stop_after_delay(kafka.connect_timeout),
+        wait=wait_exponential(multiplier=0.1, max=2.0),
+        reraise=True,
+    )
+    return retrying(cluster.describe)

@@ -1,0 +1,250 @@
+"""The whole pipeline with real processes: embedded broker, producer, consumers; and the truth, counted independently.
+
+The truth is what the broker acknowledged (partition, offset, timestamp), decoded by the slow reference decoder and
+folded by `flurry_fast.verify.count`: not a line of it is shared with the engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from confluent_kafka import KafkaError, Message, Producer
+
+from flurry_fast.broker import EmbeddedBroker
+from flurry_fast.config import Settings, load
+from flurry_fast.registry import Registry, plans
+from flurry_fast.stores import CellStore, open_store
+from flurry_fast.verify.compare import Comparison, compare_store
+from flurry_fast.verify.count import Count
+from flurry_fast.verify.plan import CountedPlan
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from reference import decoder, encoder, generate  # noqa: E402 - beside the tests, not a package of ours
+
+HOUR_MS = 3_600_000
+Json = dict[str, Any]
+
+
+def reports(seed: int) -> Iterator[bytes]:
+    """Reports without end: of every protocol, some of them damaged, none large."""
+    draw = random.Random(seed)
+    while True:
+        generator = generate.Generator(draw, odd=0.05, bad=0.0)
+        body = encoder.encode(generator.report(draw.choice(generate.PROTOCOLS), draw.randint(0, 3)))
+        if draw.random() < 0.05:
+            at = draw.randrange(len(body))
+            body = body[:at] + bytes([body[at] ^ 1 << draw.randrange(8)]) + body[at + 1 :]
+        if len(body) <= 4096:
+            yield body
+
+
+class Truth:
+    """Everything that the broker acknowledged."""
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[int, int], tuple[bytes, int]] = {}
+
+    def delivered(self, timestamp: int, error: KafkaError | None, message: Message) -> None:
+        """The mock cluster keeps the time it was given (`timestamp`, ms) and acknowledges with one it made up."""
+        assert error is None, error
+        partition, offset, value = message.partition(), message.offset(), message.value()
+        assert partition is not None
+        assert offset is not None
+        assert isinstance(value, bytes)
+        self.records[partition, offset] = (value, timestamp)
+
+    def ends(self) -> dict[int, int]:
+        """Partition -> next offset."""
+        found: dict[int, int] = {}
+        for partition, offset in self.records:
+            found[partition] = max(found.get(partition, 0), offset + 1)
+        return found
+
+    def count(self, plan_toml: str) -> Count:
+        """The counters that all of it must give."""
+        count = Count(CountedPlan.parse(plan_toml))
+        for (partition, offset), (value, timestamp) in sorted(self.records.items()):
+            line = {**decoder.decode(value), "partition": partition, "offset": offset, "timestamp_ms": timestamp}
+            if line["outcome"] == "ok":  # the wire bytes of a key that is not plain text
+                line["api_key_hex"] = decoder.message_key(value).rpartition(b"|")[0].hex()
+            count.add(line | {"crc32": zlib.crc32(value)})
+        count.finish()
+        return count
+
+
+class Pipeline:
+    """One broker, one store, one archive, below one folder."""
+
+    def __init__(self, folder: Path, *, partitions: int = 4, overrides: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.broker = EmbeddedBroker(folder / "broker.json", {"reports": partitions})
+        self.config = folder / "flurry-fast.toml"
+        self.overrides = {
+            "kafka.broker_file": str(folder / "broker.json"),
+            "kafka.session_timeout": "3s",
+            "counters.store": f"sqlite:{folder / 'counters.sqlite'}",
+            "counters.flush_age": "200ms",
+            "archive.root": str(folder / "archive"),
+            "archive.roll_age": "400ms",
+            "consume.commit_interval": "200ms",
+            "consume.status_file": str(folder / "status.json"),
+            "log.format": "json",
+            **(overrides or {}),
+        }
+        self.truth = Truth()
+        self.sent = 0
+        self._reports = reports(1)
+        self._producer = Producer(
+            {"bootstrap.servers": self.broker.file.bootstrap, "partitioner": "murmur2", "linger.ms": 5, "acks": "all"}
+        )
+
+    def settings(self, **more: str) -> Settings:
+        return load(None, self.overrides | more, {}).settings
+
+    # --- producing -----------------------------------------------------------------------------------------------
+
+    def produce(self, count: int, *, bodies: list[bytes] | None = None) -> None:
+        """Send and wait until it is acknowledged; receive times go on by a few minutes a report."""
+        for body in bodies if bodies is not None else [next(self._reports) for _ in range(count)]:
+            timestamp = generate.NOW_MS + self.sent * 20_000
+            key = decoder.message_key(body)
+            delivered = partial(self.truth.delivered, timestamp)
+            self._producer.produce("reports", body, key, timestamp=timestamp, on_delivery=delivered)
+            self.sent += 1
+            if self.sent % 100 == 0:
+                self._producer.poll(0)
+        assert self._producer.flush(30) == 0
+
+    def keep_producing(self, per_second: int) -> Callable[[], None]:
+        """Send from a thread of its own until the returned function is called."""
+        stop = threading.Event()
+        failures: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                while not stop.wait(0.1):
+                    self.produce(max(1, per_second // 10))
+            except BaseException as error:
+                failures.append(error)
+                raise
+
+        thread = threading.Thread(target=work)
+        thread.start()
+
+        def end() -> None:
+            stop.set()
+            thread.join()
+            assert not failures
+
+        return end
+
+    # --- consuming -----------------------------------------------------------------------------------------------
+
+    def consumer(self, name: str = "consumer", **more: str) -> Consumer:
+        """Start a consumer process."""
+        return Consumer(self.folder / f"{name}.log", self.overrides | more)
+
+    def committed(self) -> dict[int, int]:
+        """What the newest status file says is committed."""
+        status = json.loads((self.folder / "status.json").read_text())
+        return {int(number): p["committed"] or 0 for number, p in status["partitions"].items()}
+
+    # --- comparing -----------------------------------------------------------------------------------------------
+
+    def store(self) -> CellStore:
+        return open_store(self.settings().counters, create=False)
+
+    def compare_counters(self) -> Comparison:
+        """Every cell of the store against the independent count."""
+        store = self.store()
+        try:
+            incarnation = self.broker.file.incarnation
+            state = Registry(store, "reports", lambda: incarnation).state()
+            assert state is not None
+            count = self.truth.count(plans(store)[state.plan])
+            return compare_store(store, count, plan_id=state.plan, incarnation=incarnation)
+        finally:
+            store.close()
+
+    def archived(self) -> dict[tuple[int, int], int]:
+        """(partition, offset) -> CRC of every row of every archive file; a row that comes twice fails."""
+        found: dict[tuple[int, int], int] = {}
+        for path in sorted((self.folder / "archive").rglob("*.parquet")):
+            partition = int(path.parent.name.removeprefix("p="))
+            table = pq.read_table(path, columns=["offset", "crc32"], partitioning=None)
+            for offset, crc in zip(table["offset"].to_pylist(), table["crc32"].to_pylist(), strict=True):
+                assert (partition, offset) not in found, f"offset {offset} of partition {partition} is archived twice"
+                found[partition, offset] = crc
+        return found
+
+    def assert_exact(self) -> None:
+        """All counters and the whole archive are what was sent."""
+        comparison = self.compare_counters()
+        assert comparison.differences == [], [str(difference) for difference in comparison.differences[:10]]
+        assert comparison.exact
+        expected = {where: zlib.crc32(value) for where, (value, _) in self.truth.records.items()}
+        assert self.archived() == expected
+
+    def close(self) -> None:
+        self.broker.stop()
+
+
+class Consumer:
+    """One `flurry-fast consume` process."""
+
+    def __init__(self, log: Path, overrides: dict[str, str]) -> None:
+        self.log = log
+        flags = [item for key, value in overrides.items() for item in ("--set", f"{key}={value}")]
+        with log.open("ab") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "flurry_fast", "consume", *flags],
+                stderr=file,
+                stdout=file,
+                cwd=log.parent,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, timeout: float = 60) -> int:
+        """SIGTERM; the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout)
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+
+def wait_until(
+    condition: Callable[[], bool], what: str, *, consumer: Consumer | None = None, seconds: float = 90
+) -> None:
+    """Wait for a condition; fails with the consumer's log when its process ends or time is over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if condition():
+                return
+        except (FileNotFoundError, ValueError, KeyError):
+            pass  # a status that is not there yet
+        said = consumer.said()[-3000:] if consumer is not None else ""
+        assert consumer is None or consumer.process.poll() is None, f"the consumer ended: {said}"
+        assert time.monotonic() < deadline, f"not in time: {what}\n{said}"
+        time.sleep(0.02)
