@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flurry_fast._core import UnreadableReport, decode_json
     from flurry_fast.about import build_info
     from flurry_fast.broker import EmbeddedBroker
     from flurry_fast.config import ConfigError, Settings, load_settings
@@ -18,9 +19,11 @@ __all__ = [
     "EmbeddedBroker",
     "FlurryFastError",
     "Settings",
+    "UnreadableReport",
     "apps",
     "build_info",
     "counters",
+    "decode_json",
     "load_settings",
     "open_store",
     "rollups",
@@ -32,9 +35,11 @@ _HOMES = {
     "EmbeddedBroker": "broker",
     "FlurryFastError": "errors",
     "Settings": "config",
+    "UnreadableReport": "_core",
     "apps": "reading",
     "build_info": "about",
     "counters": "reading",
+    "decode_json": "_core",
     "load_settings": "config",
     "open_store": "stores",
     "rollups": "reading",

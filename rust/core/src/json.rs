@@ -376,3 +376,108 @@ fn joined<'t, I: IntoIterator>(
     }
     entries
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reason::Reason;
+    use crate::wire::PROTOCOLS;
+    use crate::wire::samples::rich;
+
+    fn line(report: &Report<'_>) -> String {
+        let mut out = Vec::new();
+        write_report(report, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn names_that_come_again_stay_one_key() {
+        let report = Report {
+            protocol: 24,
+            properties: vec![(b"a", b"first"), (b"b", b""), (b"a", b"second")],
+            // The same name once more, but for how it is written.
+            referrer: vec![(b"x", 0..1), (b"y", 1..1), (b"\xc1\xb8", 1..3)],
+            values: vec![b"1", b"2", b"3"],
+            ..Report::default()
+        };
+        let line = line(&report);
+        assert!(
+            line.contains(r#""properties":{"a":"first","b":""}"#),
+            "{line}"
+        );
+        assert!(
+            line.contains(r#""referrer":{"x":["1","2","3"],"y":[]}"#),
+            "{line}"
+        );
+        assert!(line.contains(r#""launch_options":{}"#), "{line}");
+    }
+
+    #[test]
+    fn nothing_in_a_text_ends_its_string() {
+        let report = Report {
+            api_key: b"\"\\\n\r\t\x01\x7f\xc2\x9b\xc0\x80\xe2\x80\xa8/",
+            ..Report::default()
+        };
+        let wanted = r#""api_key":"\"\\\n\r\t\u0001\u007f\u009b\u0000"#;
+        assert!(
+            line(&report).contains(&format!("{wanted}\u{2028}/\"")),
+            "{}",
+            line(&report)
+        );
+    }
+
+    #[test]
+    fn a_location_keeps_its_numbers() {
+        let location = |lat: f64, lon: f64, accuracy: f32| {
+            let mut writer = Writer::default();
+            writer.location(Some(Location {
+                lat_bits: lat.to_bits(),
+                lon_bits: lon.to_bits(),
+                accuracy_bits: accuracy.to_bits(),
+            }));
+            writer.out
+        };
+        assert_eq!(
+            location(-0.0, 1e300, 52.3),
+            r#","location":{"lat":-0.0,"lon":1e300,"accuracy":52.29999923706055}"#
+        );
+        assert_eq!(
+            location(f64::NAN, f64::NEG_INFINITY, f32::INFINITY),
+            r#","location":{"lat":null,"lon":null,"accuracy":null}"#
+        );
+    }
+
+    #[test]
+    fn a_line_has_only_what_its_protocol_has() {
+        for protocol in PROTOCOLS {
+            let line = line(&rich(protocol));
+            for (key, since) in [
+                ("ad_flag", 8),
+                ("ad_cache_ms", 15),
+                ("ad_ids", 15),
+                ("push_token", 24),
+                ("previous_delivered", 27),
+                ("ad_tracking", 29),
+                ("origins", 29),
+                ("session_details", 29),
+                ("package", 30),
+                ("launch", 30),
+                ("orientation", 30),
+            ] {
+                assert_eq!(
+                    line.contains(&format!("\"{key}\":")),
+                    protocol >= since,
+                    "{protocol} {key}"
+                );
+            }
+            assert!(!line.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn an_unreadable_report_is_its_reason() {
+        let mut out = Vec::new();
+        write_outcome(Reason::BadCrc, &mut out);
+        assert_eq!(out, br#"{"outcome":"bad_crc"}"#);
+    }
+}

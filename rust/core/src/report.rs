@@ -65,7 +65,8 @@ pub struct Report<'a> {
     /// the repair of `docs/wire-format.md`; 0 for a body that read plainly.
     pub repaired_errors: u16,
     /// Whether any text of the report has a byte above 0x7F. False lets every
-    /// reader take wire text as UTF-8 without a look.
+    /// reader take wire text as UTF-8 without a look. Says nothing of what is
+    /// not text: device ids of protocols 22+ and traces.
     pub non_ascii: bool,
 
     /// Flat storage: values of `referrer` and `launch_options`.
