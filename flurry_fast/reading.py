@@ -248,18 +248,28 @@ def _groups(plans: _Plans, info: RollupInfo, cells: pa.RecordBatch) -> Iterator[
         number, measures = place
         at = pc.indices_nonzero(pc.equal(owners, plan_id))
         mine = cells.take(at)
-        decoded = pa.table(_core.decode_blocks(plans.by_id[plan_id], mine.column("row"), mine.column("value")))
+        decoded = pa.record_batch(_core.decode_blocks(plans.by_id[plan_id], mine.column("row"), mine.column("value")))
         decoded = decoded.filter(pc.equal(decoded.column("rollup"), number))
-        columns: dict[str, Any] = {"index": at.take(decoded.column("index")), "other": decoded.column("other")}
-        for place_of, dimension in enumerate(info.dimensions):
-            columns[dimension] = pc.list_element(decoded.column("dimensions"), place_of)
-        for measure in info.measures:
-            columns[measure] = (
-                pc.list_element(decoded.column("measures"), measures.index(measure))
-                if measure in measures
-                else pa.nulls(len(decoded), pa.uint64())
-            )
-        yield pa.table(columns)
+        folded = decoded.column("other")
+        # The dimensions of (other) are an empty list, which has no elements to take.
+        for part in (decoded.filter(pc.invert(folded)), decoded.filter(folded)):
+            if part.num_rows:
+                yield _columns(info, measures, part, at.take(part.column("row")))
+
+
+def _columns(info: RollupInfo, measures: Sequence[str], part: pa.RecordBatch, index: pa.Array[Any]) -> pa.Table:
+    columns: dict[str, Any] = {"index": index, "other": part.column("other")}
+    folded = part.column("other")[0].as_py()
+    for place, dimension in enumerate(info.dimensions):
+        values = pa.repeat("", part.num_rows) if folded else pc.list_element(part.column("dimensions"), place)
+        columns[dimension] = values
+    for measure in info.measures:
+        columns[measure] = (
+            pc.list_element(part.column("measures"), measures.index(measure))
+            if measure in measures
+            else pa.nulls(part.num_rows, pa.uint64())
+        )
+    return pa.table(columns)
 
 
 def _summed(parts: Sequence[pa.Table], info: RollupInfo, leading: pa.Field[Any]) -> pa.Table:

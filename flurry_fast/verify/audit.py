@@ -1,0 +1,334 @@
+"""The audit: what the counters' store holds is what the archived records give, block by block and byte by byte.
+
+Reads control cells, then blocks, then the chain of files, all within one generation (looked up again at the end), so
+that it can run beside a consumer: what was written meanwhile is only ever ahead. For every block whose end E the
+archive has reached, folding the archived records below E must give the block's exact bytes; and no record below the
+counters' position may be missing from its block. Needs no broker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from flurry_fast import _core
+from flurry_fast.archive.chain import Chain, chains
+from flurry_fast.archive.filesystem import ArchiveFileSystem
+from flurry_fast.errors import FlurryFastError
+from flurry_fast.positions import POSITIONS_ROW, PositionTable, parse_control_qualifier
+from flurry_fast.registry import Registry, State
+from flurry_fast.registry import plans as registered_plans
+from flurry_fast.stores.base import CellStore
+from flurry_fast.verify import blocks
+from flurry_fast.verify.blocks import BlockError
+from flurry_fast.verify.compare import TABLE_PREFIX, describe, table_of
+from flurry_fast.verify.count import BlockKey, Groups
+from flurry_fast.verify.plan import CountedPlan
+from flurry_fast.verify.replay import ChainCheck, Replay, check_chain
+
+Progress = Callable[["PartitionAudit", int], None]
+
+_HEAD = struct.Struct(">BQII")
+_SHOWN = 5  # counters named of one block that differs
+
+
+class AuditImpossible(FlurryFastError):
+    """There is nothing that could be audited, or it changed under the audit's hands."""
+
+
+@dataclass(frozen=True, order=True)
+class Column:
+    """Whose contribution: one partition of one topic incarnation under one plan."""
+
+    plan: int
+    incarnation: int
+    partition: int
+
+    def __str__(self) -> str:
+        return f"partition {self.partition} (plan {self.plan:08x}, incarnation {self.incarnation:08x})"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A block's cell as it was read; of the value only a digest is kept."""
+
+    table: str
+    end: int
+    digest: bytes
+
+
+@dataclass
+class PartitionAudit:
+    """The result for one column. Offsets are absolute; `findings` are sentences, each one thing that is wrong."""
+
+    column: Column
+    position: int
+    begin: int = 0
+    archive_end: int | None = None
+    files: int = 0
+    records: int = 0  # folded
+    to_fold: int = 0
+    blocks: int = 0
+    compared: int = 0
+    ahead: int = 0  # blocks whose end the archive has not reached yet
+    behind_gap: int = 0  # blocks that cannot be compared, because offsets were lost and recorded as lost
+    unchecked: int = 0  # records below the counters' position that are not archived yet
+    findings: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Audit:
+    """The whole result."""
+
+    topic: str
+    generation: int
+    partitions: list[PartitionAudit] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)  # of no partition in particular
+    other_cells: int = 0  # of other topics: not looked at
+
+    @property
+    def blocks(self) -> int:
+        """Blocks whose bytes were compared."""
+        return sum(partition.compared for partition in self.partitions)
+
+    @property
+    def records(self) -> int:
+        """Archived records that were folded."""
+        return sum(partition.records for partition in self.partitions)
+
+    def problems(self) -> list[str]:
+        """Every finding; comparing nothing is one."""
+        found = [*self.findings]
+        for partition in self.partitions:
+            found += [f"{partition.column}: {finding}" for finding in partition.findings]
+        if not self.blocks:
+            found.append("nothing could be compared: no stored block ends where the archive has come to")
+        return found
+
+
+def audit(store: CellStore, files: ArchiveFileSystem, topic: str, progress: Progress | None = None) -> Audit:
+    """Audit one topic's counters against its archive. `progress` is told of records as they are folded.
+
+    Raises AuditImpossible when nothing was counted yet, or when the store was restored or reset meanwhile; StoreError
+    when store or archive cannot be read.
+    """
+    registry = Registry(store, topic, _no_broker)
+    state = _state(registry)
+    result = Audit(topic, state.generation)
+    incarnations = set(registry.incarnations())
+    result.partitions = _positions(store, state.generation, incarnations)
+    cells = _cells(store, result, incarnations)
+    known = {partition.column for partition in result.partitions}
+    result.findings += [f"{column}: there are blocks, but no position" for column in sorted(cells.keys() - known)]
+    plans = {number: (toml, _core.Plan.parse(toml)) for number, toml in registered_plans(store).items()}
+    archived = {(chain.incarnation, chain.partition): chain for chain in chains(files, topic)}
+    jobs = []
+    for partition in result.partitions:
+        chain = archived.pop((partition.column.incarnation, partition.column.partition), None)
+        check = check_chain(chain) if chain is not None else None
+        if chain is None or check is None:
+            partition.blocks = partition.ahead = len(cells.get(partition.column, {}))
+            continue
+        _plan_job(store, state, partition, check)
+        jobs.append((partition, chain, check))
+    for partition, chain, check in jobs:
+        if partition.column.plan not in plans:
+            partition.findings.append("its plan is not registered")
+            continue
+        toml, plan = plans[partition.column.plan]
+        mine = cells.get(partition.column, {})
+        _Partition(store, toml, plan, partition, mine, progress or _silent).run(chain, check)
+    if _state(registry) != state:
+        raise AuditImpossible(
+            "The store was restored, its positions were reset or its plan was switched during the audit.",
+            way_out="Run it again.",
+        )
+    return result
+
+
+def _no_broker() -> int:
+    raise NotImplementedError("an audit asks no broker")
+
+
+def _silent(_partition: PartitionAudit, _records: int) -> None:
+    """Nobody watches."""
+
+
+def _state(registry: Registry) -> State:
+    state = registry.state()
+    if state is None:
+        raise AuditImpossible("Nothing was counted for this topic yet.", way_out="Run `flurry-fast consume` first.")
+    return state
+
+
+def _positions(store: CellStore, generation: int, incarnations: set[int]) -> list[PartitionAudit]:
+    found = []
+    for qualifier in store.scan_control(POSITIONS_ROW):
+        plan, incarnation, partition, its_generation = parse_control_qualifier(qualifier)
+        if its_generation == generation and incarnation in incarnations:
+            table = PositionTable(store, plan=plan, incarnation=incarnation, generation=generation)
+            position = table.get(partition)
+            if position is not None:
+                found.append(PartitionAudit(Column(plan, incarnation, partition), position.position))
+    return sorted(found, key=lambda partition: partition.column)
+
+
+def _cells(store: CellStore, result: Audit, incarnations: set[int]) -> dict[Column, dict[bytes, Cell]]:
+    """Every block's end and digest by row; what a block says of itself is checked here."""
+    found: dict[Column, dict[bytes, Cell]] = {}
+    for table in store.tables():
+        if not table.startswith(TABLE_PREFIX):
+            continue
+        for batch in store.scan(table):
+            for cell in batch.to_pylist():
+                row, qualifier, end, value = cell["row"], cell["qualifier"], cell["timestamp"], cell["value"]
+                try:
+                    column = Column(*blocks.parse_qualifier(qualifier))
+                    if column.incarnation not in incarnations:
+                        result.other_cells += 1
+                        continue
+                    _self_check(table, row, column, end, value)
+                except BlockError as error:
+                    result.findings.append(f"{table}, row {row.hex()}, column {qualifier.hex()}: {error}")
+                    continue
+                found.setdefault(column, {})[row] = Cell(table, end, _digest(value))
+    return found
+
+
+def _self_check(table: str, row: bytes, column: Column, end: int, value: bytes) -> None:
+    _, bucket = blocks.parse_row(row)
+    if table != table_of(bucket):
+        raise BlockError("the block is in the table of another month")
+    if len(value) < _HEAD.size + 5 or zlib.crc32(value[:-4]) != int.from_bytes(value[-4:]):
+        raise BlockError("the block is damaged (its CRC does not match)")
+    _, its_end, its_plan, _ = _HEAD.unpack(value[: _HEAD.size])
+    if (its_end, its_plan) != (end, column.plan):
+        raise BlockError(f"the block says plan {its_plan:08x} up to {its_end}, its cell {column.plan:08x} up to {end}")
+
+
+def _digest(value: bytes) -> bytes:
+    return hashlib.blake2b(value, digest_size=16).digest()
+
+
+def _plan_job(store: CellStore, state: State, partition: PartitionAudit, check: ChainCheck) -> None:
+    column = partition.column
+    table = PositionTable(store, plan=column.plan, incarnation=column.incarnation, generation=state.generation)
+    began = table.began("counters", column.partition)
+    partition.begin = check.origin if began is None else began
+    partition.archive_end = check.end
+    partition.files = len(check.files)
+    partition.findings += check.problems
+    partition.to_fold = max(0, check.comparable - partition.begin)
+    if partition.begin < check.origin:
+        partition.findings.append(
+            f"it was counted from offset {partition.begin} on, but archived from {check.origin} on"
+        )
+
+
+class _Partition:
+    """The comparison of one column."""
+
+    def __init__(
+        self,
+        store: CellStore,
+        toml: str,
+        plan: _core.Plan,
+        result: PartitionAudit,
+        cells: dict[bytes, Cell],
+        progress: Progress,
+    ) -> None:
+        self.store, self.plan, self.result, self.cells, self.progress = store, plan, result, cells, progress
+        self.counted = CountedPlan.parse(toml)
+
+    def run(self, chain: Chain, check: ChainCheck) -> None:
+        result = self.result
+        result.blocks = len(self.cells)
+        if result.begin < check.origin:
+            return
+        reach = check.comparable
+        result.unchecked = max(0, result.position - max(reach, result.begin))
+        by_end: dict[int, list[bytes]] = {}
+        for row, cell in self.cells.items():
+            if cell.end <= reach:
+                by_end.setdefault(cell.end, []).append(row)
+            elif check.gap is not None:
+                result.behind_gap += 1
+            else:
+                result.ahead += 1
+        # Also where there is nothing to compare: every archived record is read and checked.
+        complete_at = min(result.position, reach)
+        replay = Replay(self.plan, chain, check, result.begin)
+        try:
+            for at in replay.stops(sorted({*by_end, complete_at, reach}), lambda rows: self.progress(result, rows)):
+                for row in by_end.pop(at, ()):
+                    self._compare(row, replay.block(row))
+                if at == complete_at:
+                    self._complete(replay, at)
+        finally:
+            result.records = replay.rows
+            result.findings += replay.problems
+            replay.close()
+        if by_end and not replay.problems:
+            result.findings.append(f"the archive ends at {replay.at}, before it says it does ({reach})")
+
+    def _compare(self, row: bytes, expected: bytes | None) -> None:
+        self.result.compared += 1
+        if expected is None:
+            self.result.findings.append(f"{self._name(row)}: no archived record accounts for this block")
+        elif _digest(expected) != self.cells[row].digest:
+            for difference in self._differences(row, expected):
+                self.result.findings.append(f"{self._name(row)}: {difference}")
+
+    def _complete(self, replay: Replay, at: int) -> None:
+        """Every record below `at` must be in its block."""
+        for row, last in replay.touched():
+            cell = self.cells.get(row)
+            if cell is None:
+                self.result.findings.append(f"{self._name(row)}: the block is missing, record {last} is in no block")
+            elif cell.end <= last < at:
+                self.result.findings.append(
+                    f"{self._name(row)}: the block ends at {cell.end}, but record {last} belongs in it"
+                )
+
+    def _name(self, row: bytes) -> str:
+        api_key, bucket = blocks.parse_row(row)
+        key: BlockKey = (self.result.column.partition, api_key, bucket)
+        return describe(key).rpartition(",")[0]
+
+    def _differences(self, row: bytes, expected: bytes) -> Iterator[str]:
+        """What differs, in words, if the cell is still the one that was read."""
+        cell, column = self.cells[row], self.result.column
+        qualifier = blocks.qualifier(column.plan, column.incarnation, column.partition)
+        read = self.store.read(cell.table, qualifier, pa.array([row], pa.binary()))
+        value = read.values[0].as_py() if len(read.values) else b""
+        if _digest(value) != cell.digest:
+            yield f"at {cell.end} the block was not what the archived records give (it has been written again since)"
+            return
+        try:
+            stored, folded = blocks.decode(self.counted, value), blocks.decode(self.counted, expected)
+        except BlockError as error:
+            yield str(error)
+            return
+        if stored.last_crc != folded.last_crc:
+            yield f"it names another record {cell.end - 1} than the archive has"
+        differing = list(_differing(stored.rollups, folded.rollups))
+        yield from differing[:_SHOWN]
+        if len(differing) > _SHOWN:
+            yield f"and {len(differing) - _SHOWN} more counters of this block"
+        elif not differing and stored.last_crc == folded.last_crc:
+            yield "the block's bytes are not canonical"
+
+
+def _differing(stored: dict[str, Groups], folded: dict[str, Groups]) -> Iterator[str]:
+    nothing: Groups = {}
+    for rollup in sorted(stored.keys() | folded.keys()):
+        ours, theirs = stored.get(rollup, nothing), folded.get(rollup, nothing)
+        for key in sorted(ours.keys() | theirs.keys(), key=str):
+            if ours.get(key) != theirs.get(key):
+                name = key if isinstance(key, str) else ", ".join(map(repr, key)) or "all"
+                yield f"{rollup} [{name}] is {ours.get(key)}, the archived records give {theirs.get(key)}"

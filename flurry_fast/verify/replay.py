@@ -1,0 +1,186 @@
+"""Folding a partition's archive again, from its origin on, stopping at chosen offsets.
+
+This is the audit's half that uses the engine: the archived bytes go through the same hot path as once the log did, but
+into an engine that believes every block to be absent. (That the engine counts right is the independent count's matter;
+here it is asked whether what is stored is what these records give.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flurry_fast import _core, _wire
+from flurry_fast.archive.chain import Chain, Link
+from flurry_fast.archive.footer import Footer
+from flurry_fast.errors import StoreCorrupt
+from flurry_fast.positions import CountersPosition
+
+ROWS = 16_384
+
+
+@dataclass
+class ChainCheck:
+    """What the chain of files says, before any row is read: `end` is where the archive stands, `gap` the first offset
+    of the first recorded gap (nothing after it can be compared)."""
+
+    origin: int
+    end: int
+    files: list[tuple[Link, Footer]] = field(default_factory=list)
+    gap: int | None = None
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def comparable(self) -> int:
+        """Records below this offset can be folded without a hole."""
+        return self.end if self.gap is None else self.gap
+
+
+def check_chain(chain: Chain) -> ChainCheck | None:
+    """Footers of every file, contiguity, rows against offsets. None if the archive never began the partition."""
+    links = chain.links()
+    origin = chain.origin()
+    if origin is None:
+        return ChainCheck(0, 0, problems=["there are files, but no origin"]) if links else None
+    check = ChainCheck(origin, origin)
+    for link in links:
+        try:
+            footer = chain.footer(link.start)
+        except StoreCorrupt as error:
+            check.problems.append(str(error))
+            break
+        if link.start != check.end:
+            kind = "is missing" if link.start > check.end else "is there twice"
+            check.problems.append(f"the chain breaks: {check.end} to {link.start} {kind} (before {link.path})")
+            break
+        if footer.gap is not None:
+            check.gap = link.start if check.gap is None else check.gap
+        elif footer.rows != footer.end - footer.start:
+            check.problems.append(f"{link.path} has {footer.rows} rows for {footer.end - footer.start} offsets")
+            break
+        check.files.append((link, footer))
+        check.end = footer.end
+    return check
+
+
+class Replay:
+    """One partition's fold. `begin`: the offset the counters began at; archived records below it are passed by."""
+
+    def __init__(self, plan: _core.Plan, chain: Chain, check: ChainCheck, begin: int) -> None:
+        self._chain, self._check = chain, check
+        self._partition = chain.partition
+        # The secret only keys fingerprints, which no counter has.
+        self._engine = _core.Engine(plan, incarnation=chain.incarnation, secret=bytes(16), counters=True, archive=False)
+        self._engine.assign(
+            chain.partition,
+            log_start=begin,
+            counters=CountersPosition(begin),
+            archive=None,
+            read_from=begin,
+        )
+        self.at = begin
+        self.rows = 0
+        self.problems: list[str] = []
+
+    def stops(self, offsets: Sequence[int], progress: Callable[[int], None]) -> Iterator[int]:
+        """Folds up to each of `offsets` (increasing, none past the comparable end) and yields it.
+
+        Then folds on to the last one only; `progress` is called with the number of records just folded. Ends early,
+        with a word in `problems`, where an archive file is not what it says.
+        """
+        pending = list(offsets)
+        while pending and pending[0] <= self.at:
+            yield pending.pop(0)
+        for rows in self._batches():
+            while pending and self.at < int(rows.offsets[-1]) + 1:
+                until = min(pending[0], int(rows.offsets[-1]) + 1)
+                self._absorb(rows.slice(self.at, until))
+                progress(until - self.at)
+                self.rows += until - self.at
+                self.at = until
+                if self.problems:
+                    return
+                while pending and pending[0] <= self.at:
+                    yield pending.pop(0)
+            if not pending:
+                return
+
+    def block(self, row: bytes) -> bytes | None:
+        """The canonical bytes of a block as it stands at the last stop; None if nothing was counted in it."""
+        return self._engine.peek_block(self._partition, row)
+
+    def touched(self) -> Iterator[tuple[bytes, int]]:
+        """(row, offset of the last record counted in it) of every block that something was counted in."""
+        rows, offsets = self._engine.touched(self._partition)
+        return zip(pa.array(rows).to_pylist(), pa.array(offsets).to_pylist(), strict=True)
+
+    def close(self) -> None:
+        """Frees the engine's memory."""
+        self._engine.drop(self._partition)
+
+    def _absorb(self, batch: _wire.Batch) -> None:
+        if self._engine.absorb(batch) is not None:
+            raise RuntimeError("an engine that knows every block to be absent asked for one")
+        self.problems += [f"the engine stopped: {stop.kind}: {stop.detail}" for stop in self._engine.stopped()]
+
+    def _batches(self) -> Iterator[_Rows]:
+        for link, footer in self._check.files:
+            if footer.end <= self.at or footer.gap is not None:
+                continue
+            try:
+                yield from self._file(link, footer)
+            except (_core.RestoreError, pa.ArrowException, OSError) as error:
+                self.problems.append(f"{link.path}: {error}")
+                return
+            if self.problems:
+                return
+
+    def _file(self, link: Link, footer: Footer) -> Iterator[_Rows]:
+        checksum = _core.RowChecksum()
+        expected = footer.start
+        last_crc: int | None = None
+        with self._chain.files.open(link.path) as source:
+            for batch in pq.ParquetFile(source).iter_batches(batch_size=ROWS):
+                rows = _Rows(_core.restore_batch(batch, checksum), self._partition)
+                if not np.array_equal(rows.offsets, np.arange(expected, expected + len(rows.offsets))):
+                    self.problems.append(
+                        f"{link.path}: the offsets of its rows are not {expected}, one after the other"
+                    )
+                    return
+                expected += len(rows.offsets)
+                last_crc = rows.last_crc
+                yield rows
+        if expected != footer.end:
+            self.problems.append(f"{link.path}: its rows end at {expected}, not at {footer.end}")
+        elif checksum.hexdigest() != footer.checksum:
+            self.problems.append(f"{link.path}: its rows do not give the checksum of its footer")
+        elif last_crc != footer.last_crc:
+            self.problems.append(f"{link.path}: its last record is not the one that its footer names")
+
+
+class _Rows:
+    """Restored records of one partition, to be cut at offsets."""
+
+    def __init__(self, restored: _core.RestoredRows, partition: int) -> None:
+        self._partition = partition
+        self._payload = restored.payload
+        self._ends = np.frombuffer(restored.payload_offsets, np.int64)
+        self._timestamps = np.frombuffer(restored.timestamps, np.int64)
+        self.offsets: np.ndarray[Any, np.dtype[np.int64]] = np.frombuffer(restored.offsets, np.int64)
+        self.last_crc = restored.last_crc
+
+    def slice(self, start: int, end: int) -> _wire.Batch:
+        """The records with start <= offset < end."""
+        first, last = np.searchsorted(self.offsets, [start, end])
+        return _wire.Batch.from_buffers(
+            self._payload,
+            self._ends[first : last + 1],
+            self.offsets[first:last],
+            self._timestamps[first:last],
+            self._partition,
+        )
