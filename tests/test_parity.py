@@ -4,7 +4,6 @@ generated reports of every protocol, for all captures, and for bytes that were d
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,11 +14,11 @@ from hypothesis import strategies as st
 
 from flurry_fast import _core
 
+from .profiles import THOROUGH
 from .reference.decoder import MAX_REPORT_BYTES, decode
 from .reference.encoder import encode, with_crc
 from .reference.generate import PROTOCOLS, Generator
 
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 SEEDS = st.integers(0, 2**32 - 1)
 
 

@@ -19,10 +19,11 @@ from flurry_fast.verify.audit import Audit, PartitionAudit, audit
 
 
 @click.command()
+@click.option("--complete", is_flag=True, help="Also fail where counters are ahead of the archive.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, all findings in it.")
 @settings_options
 @click.pass_context
-def command(ctx: click.Context, as_json: bool, settings: Settings) -> None:
+def command(ctx: click.Context, complete: bool, as_json: bool, settings: Settings) -> None:
     """Check every counter block against the archive; exit 1 if anything is wrong, or nothing could be compared.
 
     Folds every archived record again and compares bytes. May run beside a consumer; needs no broker.
@@ -33,11 +34,12 @@ def command(ctx: click.Context, as_json: bool, settings: Settings) -> None:
             result = audit(store, LocalFileSystem(settings.archive.root), settings.kafka.topic, bar)
     finally:
         store.close()
+    problems = result.problems(complete=complete)
     if as_json:
-        click.echo(json.dumps(as_object(result)))
+        click.echo(json.dumps(as_object(result, problems)))
     else:
-        print_result(result)
-    if result.problems():
+        print_result(result, problems)
+    if problems:
         ctx.exit(1)
 
 
@@ -68,9 +70,8 @@ class _Bar:
         self._progress.update(self._task, advance=records, total=total)
 
 
-def as_object(result: Audit) -> dict[str, Any]:
+def as_object(result: Audit, problems: list[str]) -> dict[str, Any]:
     """The result as plain values; `ok` is whether there is no problem."""
-    problems = result.problems()
     return {
         "ok": not problems,
         "topic": result.topic,
@@ -95,7 +96,7 @@ def as_object(result: Audit) -> dict[str, Any]:
     }
 
 
-def print_result(result: Audit) -> None:
+def print_result(result: Audit, problems: list[str]) -> None:
     """The result for people: a line a partition, then what is wrong, then the verdict."""
     for partition in result.partitions:
         notes = [
@@ -110,7 +111,6 @@ def print_result(result: Audit) -> None:
             f" compared, {partition.records:,} records folded from {partition.files:,} files"
             f"{'; ' + told if told else ''}."
         )
-    problems = result.problems()
     for problem in problems:
         click.echo(f"  {problem}", err=True)
     if problems:

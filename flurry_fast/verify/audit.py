@@ -101,11 +101,17 @@ class Audit:
         """Archived records that were folded."""
         return sum(partition.records for partition in self.partitions)
 
-    def problems(self) -> list[str]:
-        """Every finding; comparing nothing is one."""
+    def problems(self, *, complete: bool = False) -> list[str]:
+        """Every finding; comparing nothing is one. `complete`: so is every block and record that was not compared,
+        as it should be after the last flush."""
         found = [*self.findings]
         for partition in self.partitions:
             found += [f"{partition.column}: {finding}" for finding in partition.findings]
+            if complete and (partition.ahead or partition.unchecked):
+                found.append(
+                    f"{partition.column}: {partition.ahead} blocks and {partition.unchecked} records are ahead of the"
+                    " archive"
+                )
         if not self.blocks:
             found.append("nothing could be compared: no stored block ends where the archive has come to")
         return found

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
+from flurry_fast import _core, _wire
 from flurry_fast.archive.chain import Chain
 from flurry_fast.archive.filesystem import LocalFileSystem
 from flurry_fast.archive.writer import publish
-
-from flurry_fast import _core, _wire
 from flurry_fast.positions import CountersPosition, PositionTable
 from flurry_fast.registry import Registry
 from flurry_fast.stores.base import CellStore

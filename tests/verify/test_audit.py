@@ -12,10 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
-from flurry_fast.archive.filesystem import LocalFileSystem
-from flurry_fast.archive.writer import record_gap
 
 from flurry_fast import _core
+from flurry_fast.archive.filesystem import LocalFileSystem
+from flurry_fast.archive.writer import record_gap
 from flurry_fast.cli import main
 from flurry_fast.positions import CountersPosition
 from flurry_fast.registry import Registry
@@ -278,7 +278,7 @@ def test_nothing_behind_a_recorded_gap_is_compared(tmp_path: Path) -> None:
 
 def test_the_command(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "counters.sqlite")
-    consumer = Consumer(PLAN, generated(5), store, root=tmp_path / "archive").run()
+    consumer = Consumer(PLAN, generated(5), store, root=tmp_path / "archive").run(publish_every=3)
     store.close()
     arguments = ["audit", "--set", f"counters.store=sqlite:{store.path}", "--set", f"archive.root={consumer.root}"]
     runner = CliRunner()
@@ -290,6 +290,13 @@ def test_the_command(tmp_path: Path) -> None:
     assert result["ok"]
     assert result["records"] == 60
     assert [partition["findings"] for partition in result["partitions"]] == [[], []]
+    archive_files(consumer)[-1].unlink()
+    said = runner.invoke(main, arguments)
+    assert said.exit_code == 0
+    assert "counted records are not archived yet" in said.stdout
+    said = runner.invoke(main, [*arguments, "--complete"])
+    assert said.exit_code == 1
+    assert "ahead of the archive" in said.stderr
     archive_files(consumer)[0].unlink()
     said = runner.invoke(main, arguments)
     assert said.exit_code == 1

@@ -15,6 +15,7 @@ from flurry_fast.verify.compare import TABLE_PREFIX, compare_store
 from flurry_fast.verify.count import Count, count_lines
 from flurry_fast.verify.plan import CountedPlan
 
+from ..profiles import examples
 from .logs import INCARNATION, Consumer, Logs, generated, manifest, random_plan
 
 DEFAULT_PLAN = files("flurry_fast").joinpath("plans/default.toml").read_text()
@@ -29,18 +30,21 @@ def assert_exact(store: CellStore, plan: _core.Plan, logs: Logs) -> Count:
     return count
 
 
+@examples(20)
 @given(seed=st.integers(0, 2**32))
 def test_the_default_plan(seed: int) -> None:
     plan, logs = _core.Plan.parse(DEFAULT_PLAN), generated(seed)
     assert_exact(Consumer(plan, logs).run().store, plan, logs)
 
 
+@examples(20)
 @given(seed=st.integers(0, 2**32))
 def test_any_plan_over_odd_reports(seed: int) -> None:
     plan, logs = _core.Plan.parse(random_plan(Random(seed))), generated(seed, odd=0.2)
     assert_exact(Consumer(plan, logs).run(flush_every=2).store, plan, logs)
 
 
+@examples(20)
 @given(seed=st.integers(0, 2**32))
 def test_crashes_evictions_and_late_writes(seed: int) -> None:
     """Whatever happens between, the last flush leaves the truth; cap rules and order survive restarts."""
@@ -63,6 +67,7 @@ def test_crashes_evictions_and_late_writes(seed: int) -> None:
     assert_exact(consumer.store, plan, logs)
 
 
+@examples(20)
 @given(seed=st.integers(0, 2**32))
 def test_blocks_are_the_bytes_that_plain_python_writes(seed: int) -> None:
     plan = _core.Plan.parse(random_plan(Random(seed)))
