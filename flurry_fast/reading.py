@@ -12,14 +12,14 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from flurry_fast import _core
-from flurry_fast.errors import FlurryFastError
+from flurry_fast.errors import FlurryFastError, StoreCorrupt
 from flurry_fast.registry import plans as registered_plans
 from flurry_fast.stores.base import CellStore
 
@@ -137,8 +137,8 @@ def counters(
 
     Columns: `hour` (timestamp[s, tz]) or `day` (date32), a string column per dimension, a uint64 column per measure.
     An empty dimension reads `(unknown)`; what was folded by the rollup's cap is the row of `(other)`, the last of its
-    time. A measure is null where a plan that contributed did not have it. Raises ReadError, StoreError, and
-    ValueError for an unknown time zone or corrupt blocks.
+    time. A measure is null where a plan that contributed did not have it. Raises ReadError, and
+    StoreError for a store that fails or is damaged.
     """
     zone = _zone(tz)
     plans = _Plans(store)
@@ -147,20 +147,19 @@ def counters(
     first, last = _buckets(start, end, zone)
     parts = []
     for cells in _app_cells(store, key, first, last):
-        hours = pa.array([int.from_bytes(row[-4:]) for row in cells.column("row").to_pylist()], pa.uint32())
+        hours = pa.array([int.from_bytes(row[-4:]) for row in _bytes(cells.column("row"))], pa.uint32())
         for groups in _groups(plans, info, cells):
-            time = _times(hours.take(groups.column("index")), bucket, tz, zone)
+            time = _times(hours.take(groups.column("index").combine_chunks()), bucket, tz, zone)
             parts.append(groups.drop_columns(["index"]).add_column(0, bucket, time))
     return _shown(_summed(parts, info, pa.field(bucket, _time_type(bucket, tz))), info)
 
 
 def _times(hours: pa.Array[Any], bucket: Bucket, tz: str, zone: ZoneInfo) -> pa.Array[Any]:
     encoded = hours.dictionary_encode()
-    starts = [_EPOCH + _HOUR * hour for hour in encoded.dictionary.to_pylist()]
-    if bucket == "day":
-        values = pa.array([start.astimezone(zone).date() for start in starts], pa.date32())
-    else:
-        values = pa.array(starts, pa.timestamp("s", tz))
+    starts = [_EPOCH + _HOUR * cast("int", hour) for hour in encoded.dictionary.to_pylist()]
+    values: pa.Array[Any] = pa.array(
+        [start.astimezone(zone).date() for start in starts] if bucket == "day" else starts, _time_type(bucket, tz)
+    )
     return values.take(encoded.indices)
 
 
@@ -189,12 +188,12 @@ def apps(
             table = _summed([table, *_by_key(plans, info, cells, first, last)], info, key)
     table = table.sort_by([(by, "descending"), ("key", "ascending")])
     table = table if limit is None else table.slice(0, limit)
-    shown = [key.decode("utf-8", "backslashreplace") for key in table.column("key").to_pylist()]
+    shown = [key.decode("utf-8", "backslashreplace") for key in _bytes(table.column("key"))]
     return table.drop_columns(["key", "other"]).add_column(0, "app", pa.array(shown, pa.string()))
 
 
 def _by_key(plans: _Plans, info: RollupInfo, cells: pa.RecordBatch, first: int, last: int) -> Iterator[pa.Table]:
-    rows = cells.column("row").to_pylist()
+    rows = _bytes(cells.column("row"))
     wanted = [len(row) > _BARE_ROW and first <= int.from_bytes(row[-4:]) < last for row in rows]
     keys = pa.array([row[2:-5] for row, keep in zip(rows, wanted, strict=True) if keep], pa.binary())
     for groups in _groups(plans, info, cells.filter(pa.array(wanted, pa.bool_()))):
@@ -238,7 +237,7 @@ def _app_cells(store: CellStore, key: bytes, first: int, last: int) -> Iterator[
 
 def _groups(plans: _Plans, info: RollupInfo, cells: pa.RecordBatch) -> Iterator[pa.Table]:
     """The groups of one rollup in these cells: index (of the cell), other, a column a dimension and a measure."""
-    owners = pa.array([int.from_bytes(name[:4]) for name in cells.column("qualifier").to_pylist()], pa.uint32())
+    owners = pa.array([int.from_bytes(name[:4]) for name in _bytes(cells.column("qualifier"))], pa.uint32())
     for plan_id in pc.unique(owners).to_pylist():
         if plan_id not in plans.by_id:
             raise ReadError(f"The store has counters of plan {plan_id:08x}, which its registry does not know.")
@@ -246,10 +245,16 @@ def _groups(plans: _Plans, info: RollupInfo, cells: pa.RecordBatch) -> Iterator[
         if place is None:
             continue
         number, measures = place
-        at = pc.indices_nonzero(pc.equal(owners, plan_id))
+        at = pc.indices_nonzero(pc.equal(owners, pa.scalar(plan_id, pa.uint32())))
         mine = cells.take(at)
-        decoded = pa.record_batch(_core.decode_blocks(plans.by_id[plan_id], mine.column("row"), mine.column("value")))
-        decoded = decoded.filter(pc.equal(decoded.column("rollup"), number))
+        try:
+            blocks = _core.decode_blocks(plans.by_id[plan_id], mine.column("row"), mine.column("value"))
+        except _core.CellCorrupt as error:
+            raise StoreCorrupt(
+                f"A stored block is damaged: {error}.", way_out="`flurry-fast audit` names every such block."
+            ) from error
+        decoded = pa.record_batch(blocks)
+        decoded = decoded.filter(pc.equal(decoded.column("rollup"), pa.scalar(number, pa.uint8())))
         folded = decoded.column("other")
         # The dimensions of (other) are an empty list, which has no elements to take.
         for part in (decoded.filter(pc.invert(folded)), decoded.filter(folded)):
@@ -292,10 +297,14 @@ def _shown(table: pa.Table, info: RollupInfo) -> pa.Table:
     """Names for what has none: `(unknown)` for an empty value, `(other)` for what the cap folded."""
     for name in info.dimensions:
         values = table.column(name)
-        values = pc.if_else(pc.equal(values, ""), UNKNOWN, values)
+        values = pc.if_else(pc.equal(values, pa.scalar("")), UNKNOWN, values)
         values = pc.if_else(table.column("other"), OTHER, values)
         table = table.set_column(table.column_names.index(name), name, values)
     return table.drop_columns(["other"])
+
+
+def _bytes(column: pa.Array[Any] | pa.ChunkedArray[Any]) -> list[bytes]:
+    return cast("list[bytes]", column.to_pylist())
 
 
 # --- times ---------------------------------------------------------------------------------------------------------

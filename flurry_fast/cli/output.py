@@ -44,14 +44,16 @@ def print_table(table: pa.Table, style: Format, *, empty: str) -> None:
 
 def _print_aligned(table: pa.Table) -> None:
     console = Console(highlight=False)
+    if not console.is_terminal:
+        # A pipe has no width: nothing may be cut off or folded for it.
+        console = Console(highlight=False, width=100_000)
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for field in table.schema:
         numeric = pa.types.is_integer(field.type)
-        shown.add_column(field.name, justify="right" if numeric else "left", no_wrap=True)
+        shown.add_column(field.name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
     for row in _rows(table):
         shown.add_row(*(_text(value) for value in row))
-    # A pipe has no width: nothing may be cut off for it.
-    console.print(shown, width=None if console.is_terminal else 10_000, crop=False)
+    console.print(shown)
 
 
 def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -117,7 +117,9 @@ class Replay:
     def touched(self) -> Iterator[tuple[bytes, int]]:
         """(row, offset of the last record counted in it) of every block that something was counted in."""
         rows, offsets = self._engine.touched(self._partition)
-        return zip(pa.array(rows).to_pylist(), pa.array(offsets).to_pylist(), strict=True)
+        names: Any = pa.array(cast("Any", rows))
+        last: Any = pa.array(cast("Any", offsets))
+        return zip(names.to_pylist(), last.to_pylist(), strict=True)
 
     def close(self) -> None:
         """Frees the engine's memory."""
@@ -179,8 +181,8 @@ class _Rows:
         first, last = np.searchsorted(self.offsets, [start, end])
         return _wire.Batch.from_buffers(
             self._payload,
-            self._ends[first : last + 1],
-            self.offsets[first:last],
-            self._timestamps[first:last],
+            self._ends[first : last + 1].data,
+            self.offsets[first:last].data,
+            self._timestamps[first:last].data,
             self._partition,
         )
