@@ -45,9 +45,10 @@ develop: build $(VENV)/.dev ## Rebuild the Rust module only, in place (the inner
 # The interpreter is not instrumented: its own leaks at exit would drown ours.
 sanitize: build $(VENV)/.dev ## Run the tests of the C and Cython code under AddressSanitizer and UBSan
 	FLURRY_FAST_SANITIZE=address,undefined $(PY) setup.py -q build --build-lib build/sanitize --build-temp build/sanitize-temp
-	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	    PYTHONPATH=build/sanitize PYTHONMALLOC=malloc $(VENV)/bin/pytest -p no:cacheprovider tests/wire $(ARGS)
+	export LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
+	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONPATH=build/sanitize; \
+	$(PY) -P -c 'from flurry_fast import _wire; assert _wire.build_info()["profile"].startswith("sanitize")' && \
+	$(VENV)/bin/pytest -p no:cacheprovider tests/wire $(ARGS)
 
 lock: $(VENV)/.build ## Choose the newest versions of all Python dependencies again
 	$(PIP) uv

@@ -5,8 +5,6 @@ Does what flurry_fast._wire.Drain does, method for method; one Python object a m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from confluent_kafka import Consumer, KafkaError, Message
 
 from flurry_fast._wire import Batch, DrainError
@@ -63,18 +61,19 @@ class FallbackDrain:
             self.discarded += len(self._pending) - len(kept)
             self._pending = kept
 
-    def offer(self, messages: Iterable[Message]) -> None:
-        """Messages that came another way (out of Consumer.poll, which serves callbacks too)."""
-        self._pending.extend(messages)
-
     def drain(self, max_messages: int, max_bytes: int, timeout_ms: int, /) -> tuple[Batch, list[DrainError]]:
         if max_messages < 1 or max_bytes < 1 or timeout_ms < 0:
             raise ValueError("max_messages and max_bytes are at least 1, timeout_ms at least 0")
         self._check_open()
-        if not self._deliverable():
+        # Each way serves callbacks too. What does not fit must not pile up, whatever the limits.
+        here = self._deliverable()
+        if here == 0:
             self._pending.extend(self._consumer.consume(1, timeout_ms / 1000))
-        if self._deliverable():
-            self._pending.extend(self._consumer.consume(min(CHUNK, max_messages), 0))
+            here = self._deliverable()
+        if 0 < here < max_messages and self._pending_bytes() < max_bytes:
+            self._pending.extend(self._consumer.consume(min(CHUNK, max_messages - here), 0))
+        elif (message := self._consumer.poll(0)) is not None:
+            self._pending.append(message)
         # Only now: consume() may have called back with a revoke in between.
         taken, errors = self._take(max_messages, max_bytes)
         return Batch.from_messages(taken), errors
@@ -93,8 +92,11 @@ class FallbackDrain:
         if self._closed:
             raise RuntimeError("the drain is closed")
 
-    def _deliverable(self) -> bool:
-        return any(message.error() or message.partition() not in self._paused for message in self._pending)
+    def _deliverable(self) -> int:
+        return sum(1 for message in self._pending if message.error() or message.partition() not in self._paused)
+
+    def _pending_bytes(self) -> int:
+        return sum(_length(message) for message in self._pending)
 
     def _take(self, max_messages: int, max_bytes: int) -> tuple[list[Message], list[DrainError]]:
         taken: list[Message] = []
@@ -104,7 +106,7 @@ class FallbackDrain:
         full = False
         for message in self._pending:
             error = message.error()
-            length = 0 if error else len(message.value() or b"") + len(message.key() or b"")
+            length = _length(message)
             if error is None and message.partition() not in self._attached:
                 self.discarded += 1
                 continue
@@ -122,6 +124,10 @@ class FallbackDrain:
                 size += length
         self._pending = kept
         return taken, errors
+
+
+def _length(message: Message) -> int:
+    return 0 if message.error() else len(message.value() or b"") + len(message.key() or b"")
 
 
 def drain_error(message: Message, error: KafkaError) -> DrainError:

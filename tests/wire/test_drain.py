@@ -383,3 +383,14 @@ def test_mock_functions_want_a_mock_cluster(mock_cluster: Any) -> None:
     with pytest.raises(RuntimeError, match="can not be created: TOPIC_ALREADY_EXISTS"):
         _wire.mock_create_topic(mock_cluster.owner, topic, 3)
     assert len(plain.list_topics(topic, timeout=10).topics[topic].partitions) == 3
+
+
+def test_the_fallback_does_not_pile_up(mock_cluster: Any) -> None:
+    topic = mock_cluster.topic(1)
+    mock_cluster.send(topic, 0, [b"x" * 100] * 3000)
+    one = Reader(FallbackDrain, mock_cluster.bootstrap)
+    one.assign(topic, {0: 0})
+    for _ in range(200):
+        one.drain.drain(50, 250, 10_000)
+        assert len(one.drain._pending) <= 50 + 200
+    one.close()
