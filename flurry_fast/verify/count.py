@@ -133,10 +133,11 @@ class _ReportFold:
         at_ms, suspect = clock.effective_ms(self.plan, session["start_ms"], self.shift, self.received)
         bucket = at_ms // clock.HOUR_MS
         values = self.values | dimensions.of_session(session, at_ms)
+        measures = self._session_measures(session, suspect)
         for rollup in self.plan.rollups:
             if rollup.level == "session":
                 if rollup.measures != ("reports",):
-                    self._add(bucket, rollup, values, self._session_measures(session, suspect))
+                    self._add(bucket, rollup, values, measures)
             elif rollup.level == "event":
                 self._events(bucket, rollup, values, session)
             elif rollup.level == "parameter":
@@ -205,8 +206,9 @@ def _add(block: dict[str, Groups], rollup: CountedRollup, values: Values, measur
     if key not in groups and len(groups) - (OTHER in groups) >= rollup.cap:
         key = OTHER
     group = groups.setdefault(key, dict.fromkeys(rollup.measures, 0))
-    for name, amount in measures.items():
-        if name in group:
+    for name in rollup.measures:
+        amount = measures.get(name)
+        if amount:
             group[name] = min(group[name] + amount, _U64_MAX)
 
 

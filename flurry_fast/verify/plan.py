@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from functools import cached_property
 
 UNREADABLE_NUMBER = 255
 UNREADABLE_NAME = "unreadable"
@@ -22,7 +23,7 @@ class CountedRollup:
     measures: tuple[str, ...]
     cap: int
 
-    @property
+    @cached_property
     def level(self) -> str:
         """`session`, `event`, `parameter` or `error`."""
         levels = {_LEVELS.get(dimension, "session") for dimension in self.dimensions}
