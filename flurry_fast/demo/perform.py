@@ -58,7 +58,8 @@ def perform(options: DemoOptions, screen: Screen) -> tuple[Workspace, Verdict, s
         audited = audit(workspace, processes)
         screen.phase("Comparing every counter with an independent count of what was sent")
         against = target(workspace, Plan.parse(text))
-        verdict = judge(tally, against, audited, [kill.at for kill in story.kills])
+        kills = [kill.at for kill in story.kills]
+        verdict = judge(tally, against, audited, kills, lambda counted: screen.progress(counted / max(1, story.sent)))
         verdict.save(workspace.verdict)
         screen.phase("Drawing the charts")
         busiest = draw(workspace, story)
