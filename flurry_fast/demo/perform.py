@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -60,8 +58,7 @@ def perform(options: DemoOptions, screen: Screen) -> tuple[Workspace, Verdict, s
         audited = audit(workspace, processes)
         screen.phase("Comparing every counter with an independent count of what was sent")
         against = target(workspace, Plan.parse(text))
-        kills = [kill.at for kill in story.kills]
-        verdict = judge(tally, against, audited, kills, lambda counted: screen.progress(counted / max(1, story.sent)))
+        verdict = judge(tally, against, audited, [kill.at for kill in story.kills])
         verdict.save(workspace.verdict)
         screen.phase("Drawing the charts")
         busiest = draw(workspace, story)
@@ -79,24 +76,15 @@ def draw(workspace: Workspace, story: Story) -> str | None:
         store.close()
 
 
-def program() -> list[str]:
-    """How this program is called from here: by name if the shell would find it, else as it was called now."""
-    called = Path(sys.argv[0])
-    if called.name != "flurry-fast":
-        return [sys.executable, "-m", "flurry_fast"]
-    found = shutil.which("flurry-fast")
-    return ["flurry-fast"] if found is not None and Path(found).samefile(called) else [str(called)]
-
-
 def next_steps(workspace: Workspace, busiest: str | None) -> list[tuple[list[str], str]]:
     """Commands worth trying now, each with what it shows. They need no process that is gone by then."""
-    us, config = program(), ["--config", str(workspace.config)]
-    steps = [([*us, "apps", *config], "the busiest apps")]
+    config = ["--config", str(workspace.config)]
+    steps = [(["flurry-fast", "apps", *config], "the busiest apps")]
     if busiest is not None:
-        app = [*us, "counters", busiest, *config]
+        app = ["flurry-fast", "counters", busiest, *config]
         steps.append((app, "the busiest app, hour by hour"))
         steps.append(([*app, "--rollup", "country", "--format", "csv"], "its countries, for scripts"))
-    steps.append(([*us, "archive", "ls", *config], "the archive: plain Parquet, one row a report"))
-    steps.append(([*us, "audit", *config], "check every counter again"))
+    steps.append((["flurry-fast", "archive", "ls", *config], "the archive: plain Parquet, one row a report"))
+    steps.append((["flurry-fast", "audit", *config], "check every counter again"))
     steps.append((["head", "-1", str(workspace.manifest)], "what was sent, as JSON"))
     return steps

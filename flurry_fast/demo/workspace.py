@@ -128,14 +128,11 @@ def write_config(workspace: Workspace) -> None:
 broker_file = {text("broker.json")}
 topic = "{TOPIC}"
 group = "flurry-fast-demo"
-# How soon the partitions of a killed consumer go to the next one.
-session_timeout = 3.0
-librdkafka = {{ "heartbeat.interval.ms" = 500 }}
+session_timeout = 6.0
 
 [consume]
 status_file = {text("consumer.json")}
 commit_interval = 0.25
-drain_timeout = 30.0
 
 [counters]
 store = {json.dumps(f"sqlite:{root / 'counters.sqlite'}", ensure_ascii=False)}
@@ -143,7 +140,7 @@ flush_age = 1.0
 
 [archive]
 root = {text("archive")}
-roll_age = 1.0
+roll_age = 2.0
 
 [log]
 format = "console"

@@ -110,7 +110,7 @@ class Pipeline:
         self.sent = 0
         self._reports = reports(1)
         self._producer = Producer(
-            {"bootstrap.servers": self.broker.file.bootstrap, "partitioner": "murmur2", "linger.ms": 5, "acks": "all", "log_level": 0}
+            {"bootstrap.servers": self.broker.file.bootstrap, "partitioner": "murmur2", "linger.ms": 5, "acks": "all"}
         )
 
     def settings(self, **more: str) -> Settings:

@@ -7,9 +7,7 @@ use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, ListArray, PrimitiveArray,
     StringArray, StructArray,
 };
-use arrow_buffer::{
-    BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer,
-};
+use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, FieldRef, Fields};
 
 /// Takes what was gathered; the next batch starts with as much room.
@@ -18,24 +16,50 @@ fn take<T>(values: &mut Vec<T>) -> Vec<T> {
     std::mem::replace(values, Vec::with_capacity(room))
 }
 
-/// Which entries of a column are there. Costs nothing while all are.
-#[derive(Debug)]
-pub struct Presence(NullBufferBuilder);
-
-impl Default for Presence {
-    fn default() -> Self {
-        Self(NullBufferBuilder::new(0))
-    }
+/// Which entries of a column are there. A column of which all or none are,
+/// nearly every one, is a count.
+#[derive(Debug, Default)]
+pub struct Presence {
+    /// Entries that stand for themselves: all that came while they were alike.
+    alike: usize,
+    /// What those are.
+    present: bool,
+    /// From the first different entry on: every entry, those before included.
+    mixed: Option<BooleanBufferBuilder>,
 }
 
 impl Presence {
     #[inline]
     pub fn push(&mut self, present: bool) {
-        self.0.append(present);
+        if let Some(mixed) = &mut self.mixed {
+            mixed.append(present);
+        } else if self.alike == 0 || present == self.present {
+            self.alike += 1;
+            self.present = present;
+        } else {
+            self.mix(present);
+        }
+    }
+
+    #[cold]
+    fn mix(&mut self, present: bool) {
+        let mut mixed = BooleanBufferBuilder::new(self.alike * 2);
+        mixed.append_n(self.alike, self.present);
+        mixed.append(present);
+        self.mixed = Some(mixed);
     }
 
     pub fn finish(&mut self) -> Option<NullBuffer> {
-        self.0.finish()
+        let Self {
+            alike,
+            present,
+            mixed,
+        } = std::mem::take(self);
+        match mixed {
+            Some(mut mixed) => Some(NullBuffer::new(mixed.finish())),
+            None if present || alike == 0 => None,
+            None => Some(NullBuffer::new_null(alike)),
+        }
     }
 }
 

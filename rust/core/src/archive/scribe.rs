@@ -56,7 +56,7 @@ impl Scribe {
     #[inline]
     pub fn opt_bytes_as_text(&mut self, column: &mut OptBytes, value: Option<&[u8]>) {
         match value {
-            Some(value) if std::str::from_utf8(value).is_err() => {
+            Some(value) if !value.is_ascii() && std::str::from_utf8(value).is_err() => {
                 self.lose();
                 column.push(Some(String::from_utf8_lossy(value).as_bytes()));
             }
@@ -72,8 +72,12 @@ impl Scribe {
         shown
     }
 
-    #[cold]
     fn convert(&mut self, column: &mut Bytes, value: Text<'_>) {
+        // Most texts of such a report are plain all the same.
+        if value.iter().all(|byte| (1..0x80).contains(byte)) {
+            column.bytes.extend_from_slice(value);
+            return;
+        }
         let shown = text::utf8(value);
         column.bytes.extend_from_slice(shown.as_bytes());
         self.scratch.clear();
