@@ -255,9 +255,6 @@ impl Blocks {
         keep(warm);
         for index in 0..ops.ops.len() {
             let Some(&op) = ops.ops.get(index) else { break };
-            let Some(step) = program.rollups.get(usize::from(op.rollup)) else {
-                continue;
-            };
             let at = match op.at {
                 // Not there a moment ago: an earlier operation may have made it.
                 0 => match self.table.find(op.print) {
@@ -267,7 +264,7 @@ impl Blocks {
                 at => at,
             };
             let start = op.deltas as usize;
-            if let Some(deltas) = ops.deltas.get(start..start + step.width) {
+            if let Some(deltas) = ops.deltas.get(start..start + usize::from(op.width)) {
                 self.table.add(at, deltas);
             }
         }

@@ -29,6 +29,7 @@ impl<'b, const N: usize> Values<'b, N> {
         }
     }
 
+    #[inline]
     pub(super) fn set(
         &mut self,
         program: &Program,
@@ -53,10 +54,7 @@ pub(super) fn of_report<'b>(
     receive_ms: i64,
 ) -> ReportValues<'b> {
     let mut values = ReportValues::empty();
-    for &dimension in REPORT_DIMENSIONS {
-        if !program.wanted.report[dimension.slot()] {
-            continue;
-        }
+    for &dimension in &program.wanted.report {
         let piece = match dimension {
             Dimension::AgentVersion => decimal(ops, report.agent_version),
             Dimension::Platform => decimal(ops, report.platform),
@@ -82,16 +80,6 @@ pub(super) fn of_report<'b>(
     values
 }
 
-const REPORT_DIMENSIONS: &[Dimension] = &[
-    Dimension::AgentVersion,
-    Dimension::Platform,
-    Dimension::Protocol,
-    Dimension::DeviceModel,
-    Dimension::Brand,
-    Dimension::OsVersion,
-    Dimension::InstallDay,
-];
-
 /// The dimensions of a session that counts at `time_ms`.
 pub(super) fn of_session<'b>(
     program: &Program,
@@ -101,10 +89,7 @@ pub(super) fn of_session<'b>(
     time_ms: i64,
 ) -> SessionValues<'b> {
     let mut values = SessionValues::empty();
-    for &dimension in SESSION_DIMENSIONS {
-        if !program.wanted.session[dimension.slot()] {
-            continue;
-        }
+    for &dimension in &program.wanted.session {
         let piece = match dimension {
             Dimension::AppVersion => ops.normal(session.app_version, report.non_ascii),
             Dimension::Language => locale(ops, report, session, language_span),
@@ -131,18 +116,6 @@ pub(super) fn of_session<'b>(
     values
 }
 
-const SESSION_DIMENSIONS: &[Dimension] = &[
-    Dimension::AppVersion,
-    Dimension::Language,
-    Dimension::Country,
-    Dimension::TimeZone,
-    Dimension::Network,
-    Dimension::Gender,
-    Dimension::AgeBand,
-    Dimension::LocalHour,
-    Dimension::SessionLength,
-];
-
 /// For the report itself: what of a session's dimensions the envelope knows.
 pub(super) fn of_envelope<'b>(
     program: &Program,
@@ -150,7 +123,7 @@ pub(super) fn of_envelope<'b>(
     report: &Report<'b>,
 ) -> SessionValues<'b> {
     let mut values = SessionValues::empty();
-    if program.wanted.session[Dimension::AppVersion.slot()] {
+    if program.wanted.session.contains(&Dimension::AppVersion) {
         let piece = ops.normal(report.app_version, report.non_ascii);
         values.set(program, ops, Dimension::AppVersion, piece);
     }

@@ -43,6 +43,8 @@ pub struct Emitter {
     survivors: Survivors,
     names: Seen,
     distinct: [Seen; 8],
+    /// Per rollup of the level at hand: its fingerprint without the leaf's values.
+    bases: Vec<u128>,
 }
 
 /// A session on its way into operations.
@@ -79,9 +81,9 @@ impl Emitter {
         values.set(program, ops, Dimension::Reason, name);
         let at = ops.push_report(&values.pieces);
         let scope = ops.push_scope(block, at, 0);
-        if let Some(step) = program.rollups.get(usize::from(program.unreadable)) {
+        if let Some(step) = program.rollups.get(program.unreadable) {
             let print = step.print_of_report(program.keys.of_block(print), &values);
-            step.emit(ops, program.unreadable, print, scope, 0, &[1]);
+            step.emit(ops, print, scope, 0, &[1]);
         }
         tally
     }
@@ -115,9 +117,9 @@ impl Emitter {
             let print = program.keys.of_block(print);
             let mut measures = [0; SESSION_MEASURES];
             measures[0] = 1;
-            for (at, step) in program.steps(&program.reports) {
+            for step in &program.reports {
                 let print = step.print_of_session(print, &values, &envelope);
-                step.emit(ops, at, print, scope, 0, &measures);
+                step.emit(ops, print, scope, 0, &measures);
             }
         }
         self.survivors.find(&report.sessions);
@@ -149,7 +151,7 @@ impl Emitter {
             place.emit_session(program, ops, &values, time);
             self.emit_events(program, ops, &values, &place, gate);
             self.emit_parameters(program, ops, &values, &place, gate);
-            place.emit_errors(program, ops, &values, gate);
+            self.emit_errors(program, ops, &values, &place, gate);
             if ops.is_full() {
                 gate.apply(ops);
             }
@@ -170,36 +172,21 @@ impl Emitter {
             return;
         }
         self.names.clear();
+        place.bases(&program.events, values, &mut self.bases);
         for &(name, count) in slice(&place.report.counts, &place.session.counts) {
-            let (piece, print) = place.leaf(program, ops, name);
-            let is_new = !program.wanted.event_sessions || self.names.insert(print);
+            let name = place.leaf(program, ops, name);
+            let is_new = !program.wanted.event_sessions || self.names.insert(name.1);
             let measures = [program.count(i64::from(count)), u64::from(is_new), 0];
-            place.emit_leaf(
-                program,
-                ops,
-                values,
-                &program.events,
-                &[piece],
-                &[print],
-                &measures,
-            );
+            self.emit_event(program, ops, place.scope, name, measures);
             apply_if_full(ops, gate);
         }
         for event in slice(&place.report.events, &place.session.events) {
             let Some(duration) = event.duration_ms.filter(|duration| *duration > 0) else {
                 continue;
             };
-            let (piece, print) = place.leaf(program, ops, event.name);
+            let name = place.leaf(program, ops, event.name);
             let measures = [0, 0, program.duration(duration)];
-            place.emit_leaf(
-                program,
-                ops,
-                values,
-                &program.events,
-                &[piece],
-                &[print],
-                &measures,
-            );
+            self.emit_event(program, ops, place.scope, name, measures);
             apply_if_full(ops, gate);
         }
     }
@@ -217,6 +204,7 @@ impl Emitter {
             return;
         }
         self.distinct.iter_mut().for_each(Seen::clear);
+        place.bases(&program.parameters, values, &mut self.bases);
         for event in slice(&place.report.events, &place.session.events) {
             if event.params.is_empty() {
                 continue;
@@ -227,15 +215,60 @@ impl Emitter {
                 let (value, value_print) = place.leaf(program, ops, value);
                 let pieces = [name, parameter, value];
                 let prints = [name_print, parameter_print, value_print];
-                let leaf = ops.push_leaf(&pieces);
+                let leaf = ops.push_leaf(pieces);
                 let is_new = self.note_distinct(program, &prints);
-                for (at, step) in program.steps(&program.parameters) {
-                    let print = place.print(step, values, &prints);
+                for (step, base) in program.parameters.iter().zip(&self.bases) {
+                    let print = add(*base, &step.leaf, &prints);
                     let measures = [1, u64::from(is_new[step.distinct & 7])];
-                    step.emit(ops, at, print, place.scope, leaf, &measures);
+                    step.emit(ops, print, place.scope, leaf, &measures);
                 }
                 apply_if_full(ops, gate);
             }
+        }
+    }
+
+    /// Each error record.
+    fn emit_errors<'b>(
+        &mut self,
+        program: &Program,
+        ops: &mut Ops<'b>,
+        values: &ReportValues<'b>,
+        place: &Place<'_, 'b>,
+        gate: &mut impl Gate<'b>,
+    ) {
+        let errors = slice(&place.report.errors, &place.session.errors);
+        if program.errors.is_empty() || errors.is_empty() {
+            return;
+        }
+        place.bases(&program.errors, values, &mut self.bases);
+        for error in errors {
+            let (id, id_print) = place.leaf(program, ops, error.error_id);
+            let kind = error_kind(error);
+            let prints = [id_print, program.keys.text(kind)];
+            let leaf = ops.push_leaf([id, Piece::Borrowed(kind)]);
+            let measures = [1, u64::from(is_crash(error))];
+            for (step, base) in program.errors.iter().zip(&self.bases) {
+                let print = add(*base, &step.leaf, &prints);
+                step.emit(ops, print, place.scope, leaf, &measures);
+            }
+            apply_if_full(ops, gate);
+        }
+    }
+
+    /// One event name with what it adds.
+    #[inline]
+    fn emit_event<'b>(
+        &self,
+        program: &Program,
+        ops: &mut Ops<'b>,
+        scope: u32,
+        (piece, print): (Piece<'b>, u128),
+        measures: [u64; 3],
+    ) {
+        let leaf = ops.push_leaf([piece]);
+        for (step, base) in program.events.iter().zip(&self.bases) {
+            let print = add(*base, &step.leaf, &[print]);
+            step.emit(ops, print, scope, leaf, &measures);
         }
     }
 
@@ -289,9 +322,9 @@ impl<'b> Place<'_, 'b> {
             return;
         }
         let measures = self.measures(program, time);
-        for (at, step) in program.steps(&program.sessions) {
+        for step in &program.sessions {
             let print = step.print_of_session(self.block_print, values, &self.values);
-            step.emit(ops, at, print, self.scope, 0, &measures);
+            step.emit(ops, print, self.scope, 0, &measures);
         }
     }
 
@@ -318,61 +351,20 @@ impl<'b> Place<'_, 'b> {
         ]
     }
 
-    fn emit_errors(
-        &self,
-        program: &Program,
-        ops: &mut Ops<'b>,
-        values: &ReportValues<'b>,
-        gate: &mut impl Gate<'b>,
-    ) {
-        if program.errors.is_empty() {
-            return;
-        }
-        for error in slice(&self.report.errors, &self.session.errors) {
-            let (id, id_print) = self.leaf(program, ops, error.error_id);
-            let kind = error_kind(error);
-            let prints = [id_print, program.keys.text(kind)];
-            let pieces = [id, Piece::Borrowed(kind)];
-            let measures = [1, u64::from(is_crash(error))];
-            self.emit_leaf(
-                program,
-                ops,
-                values,
-                &program.errors,
-                &pieces,
-                &prints,
-                &measures,
-            );
-            apply_if_full(ops, gate);
-        }
+    /// The fingerprints of these rollups, but for the values of a leaf.
+    fn bases(&self, steps: &[Step], values: &ReportValues<'b>, bases: &mut Vec<u128>) {
+        bases.clear();
+        bases.extend(
+            steps
+                .iter()
+                .map(|step| step.print_of_session(self.block_print, values, &self.values)),
+        );
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn emit_leaf(
-        &self,
-        program: &Program,
-        ops: &mut Ops<'b>,
-        values: &ReportValues<'b>,
-        rollups: &[u16],
-        pieces: &[Piece<'b>],
-        prints: &[u128],
-        measures: &[u64],
-    ) {
-        let leaf = ops.push_leaf(pieces);
-        for (at, step) in program.steps(rollups) {
-            let print = self.print(step, values, prints);
-            step.emit(ops, at, print, self.scope, leaf, measures);
-        }
-    }
-
+    #[inline]
     fn leaf(&self, program: &Program, ops: &mut Ops<'b>, text: &'b [u8]) -> (Piece<'b>, u128) {
         let piece = ops.normal(text, self.report.non_ascii);
         (piece, program.keys.text(ops.bytes(piece)))
-    }
-
-    fn print(&self, step: &Step, values: &ReportValues<'b>, prints: &[u128]) -> u128 {
-        let print = step.print_of_session(self.block_print, values, &self.values);
-        add(print, &step.leaf, prints)
     }
 }
 
@@ -397,28 +389,19 @@ impl Step {
 
     /// Pushes one operation; `all` are the measures of the rollup's level.
     #[inline]
-    fn emit(
-        &self,
-        ops: &mut Ops<'_>,
-        rollup: u16,
-        print: u128,
-        scope: u32,
-        leaf: u32,
-        all: &[u64],
-    ) {
+    fn emit(&self, ops: &mut Ops<'_>, print: u128, scope: u32, leaf: u32, all: &[u64]) {
         let deltas = ops.deltas.len() as u32;
-        ops.deltas.extend(
-            self.measures
-                .iter()
-                .map(|slot| all.get(*slot).copied().unwrap_or(0)),
-        );
+        for slot in &self.measures {
+            ops.deltas.push(all.get(*slot).copied().unwrap_or(0));
+        }
         ops.ops.push(Op {
             print,
             deltas,
             scope,
             leaf,
             at: 0,
-            rollup,
+            rollup: self.at,
+            width: self.width as u16,
         });
     }
 }
@@ -432,13 +415,6 @@ fn add(sum: u128, factors: &[(usize, u128)], prints: &[u128]) -> u128 {
 }
 
 impl Program {
-    #[inline]
-    fn steps(&self, rollups: &[u16]) -> impl Iterator<Item = (u16, &Step)> {
-        rollups
-            .iter()
-            .filter_map(|at| Some((*at, self.rollups.get(usize::from(*at))?)))
-    }
-
     /// clamp(x) of docs/counters.md.
     #[inline]
     fn count(&self, wire: i64) -> u64 {

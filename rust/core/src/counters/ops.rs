@@ -22,6 +22,8 @@ pub(super) struct Op {
     pub at: u32,
     /// Position of its rollup in the plan.
     pub rollup: u16,
+    /// Number of its measures.
+    pub width: u16,
 }
 
 /// What the operations of one session (or of a report itself) share.
@@ -145,12 +147,14 @@ impl<'b> Ops<'b> {
         self.push(pieces)
     }
 
-    pub(super) fn push_leaf(&mut self, pieces: &[Piece<'b>]) -> u32 {
-        debug_assert!(pieces.len() <= LEAF_SLOTS);
-        self.push(pieces)
+    #[inline]
+    pub(super) fn push_leaf<const N: usize>(&mut self, pieces: [Piece<'b>; N]) -> u32 {
+        const { assert!(N <= LEAF_SLOTS) };
+        self.push(&pieces)
     }
 
-    fn push(&mut self, pieces: &[Piece<'b>]) -> u32 {
+    #[inline]
+    fn push<const N: usize>(&mut self, pieces: &[Piece<'b>; N]) -> u32 {
         let at = self.pieces.len() as u32;
         self.pieces.extend_from_slice(pieces);
         at

@@ -3,9 +3,7 @@
 
 use super::fingerprint::Keys;
 use crate::clock::TimeRules;
-use crate::plan::{
-    CountLimits, Dimension, Level, Measure, Plan, REPORT_SLOTS, Rollup, SESSION_SLOTS, Scope,
-};
+use crate::plan::{CountLimits, Dimension, Level, Measure, Plan, Rollup, Scope};
 use crate::report::{Report, Session, slice};
 
 /// A compiled plan.
@@ -16,22 +14,22 @@ pub struct Program {
     /// Per position in `Plan::rollups`.
     pub(super) rollups: Vec<Step>,
     /// Rollups that reports count in.
-    pub(super) reports: Vec<u16>,
+    pub(super) reports: Vec<Step>,
     /// Rollups that sessions count in.
-    pub(super) sessions: Vec<u16>,
-    pub(super) events: Vec<u16>,
-    pub(super) parameters: Vec<u16>,
-    pub(super) errors: Vec<u16>,
+    pub(super) sessions: Vec<Step>,
+    pub(super) events: Vec<Step>,
+    pub(super) parameters: Vec<Step>,
+    pub(super) errors: Vec<Step>,
     /// The rollup `unreadable`.
-    pub(super) unreadable: u16,
+    pub(super) unreadable: usize,
     pub(super) wanted: Wanted,
 }
 
 /// Which values any rollup asks for.
 #[derive(Default)]
 pub(super) struct Wanted {
-    pub report: [bool; REPORT_SLOTS],
-    pub session: [bool; SESSION_SLOTS],
+    pub report: Vec<Dimension>,
+    pub session: Vec<Dimension>,
     /// Whether distinct event names are asked for.
     pub event_sessions: bool,
     /// Per set of (event, parameter, value) as a bit mask: whether a rollup
@@ -40,7 +38,10 @@ pub(super) struct Wanted {
 }
 
 /// One rollup, compiled.
+#[derive(Clone)]
 pub(super) struct Step {
+    /// Position in the plan.
+    pub at: u16,
     pub number: u8,
     pub cap: u32,
     pub width: usize,
@@ -65,7 +66,10 @@ impl Program {
         let mut program = Program {
             time: plan.time,
             limits: plan.limits,
-            rollups: plan.rollups.iter().map(|r| Step::of(r, &keys)).collect(),
+            rollups: (0..)
+                .zip(&plan.rollups)
+                .map(|(at, rollup)| Step::of(at, rollup, &keys))
+                .collect(),
             reports: Vec::new(),
             sessions: Vec::new(),
             events: Vec::new(),
@@ -75,30 +79,33 @@ impl Program {
             wanted: Wanted::default(),
             keys,
         };
-        for (at, rollup) in (0u16..).zip(&plan.rollups) {
+        for (at, rollup) in plan.rollups.iter().enumerate() {
             program.place(at, rollup);
         }
         program
     }
 
-    fn place(&mut self, at: u16, rollup: &Rollup) {
+    fn place(&mut self, at: usize, rollup: &Rollup) {
         if rollup.dimensions == [Dimension::Reason] {
             self.unreadable = at;
             return;
         }
+        let Some(step) = self.rollups.get(at).cloned() else {
+            return;
+        };
         self.wanted.note(rollup);
         match rollup.level {
             Level::Session => {
                 if rollup.counts_reports() {
-                    self.reports.push(at);
+                    self.reports.push(step.clone());
                 }
                 if !rollup.only_reports() {
-                    self.sessions.push(at);
+                    self.sessions.push(step);
                 }
             }
-            Level::Event => self.events.push(at),
-            Level::Parameter => self.parameters.push(at),
-            Level::Error => self.errors.push(at),
+            Level::Event => self.events.push(step),
+            Level::Parameter => self.parameters.push(step),
+            Level::Error => self.errors.push(step),
         }
     }
 
@@ -120,13 +127,13 @@ impl Program {
 impl Wanted {
     fn note(&mut self, rollup: &Rollup) {
         for dimension in &rollup.dimensions {
-            let slots: &mut [bool] = match dimension.scope() {
+            let wanted = match dimension.scope() {
                 Scope::Report => &mut self.report,
                 Scope::Session => &mut self.session,
                 Scope::Leaf => continue,
             };
-            if let Some(wanted) = slots.get_mut(dimension.slot()) {
-                *wanted = true;
+            if !wanted.contains(dimension) {
+                wanted.push(*dimension);
             }
         }
         if rollup.measures.contains(&Measure::EventSessions) {
@@ -139,7 +146,7 @@ impl Wanted {
 }
 
 impl Step {
-    fn of(rollup: &Rollup, keys: &Keys) -> Self {
+    fn of(at: u16, rollup: &Rollup, keys: &Keys) -> Self {
         let factors = |scope: Scope| {
             rollup
                 .dimensions
@@ -150,6 +157,7 @@ impl Step {
                 .collect()
         };
         Self {
+            at,
             number: rollup.number,
             cap: rollup.cap,
             width: rollup.measures.len(),

@@ -262,10 +262,13 @@ pub fn straight(
         .collect()
 }
 
-/// (table, row, qualifier) → (timestamp, value); the highest timestamp wins.
+/// (table, row, qualifier)
+pub type CellName = (String, Vec<u8>, Vec<u8>);
+
+/// Name → (timestamp, value); the highest timestamp wins.
 #[derive(Default)]
 pub struct Store {
-    pub cells: BTreeMap<(String, Vec<u8>, Vec<u8>), (i64, Vec<u8>)>,
+    pub cells: BTreeMap<CellName, (i64, Vec<u8>)>,
     pub written: usize,
 }
 
