@@ -21,7 +21,6 @@ PROTOCOL_BUILDING_AT_SEND = 26
 _I64_MIN, _I64_MAX = -(2**63), 2**63 - 1
 # The compiled database has no transitions after this; the offset that holds then holds for ever.
 _LAST_ZONED_MS = 4_102_358_400_000  # 2099-12-31T00:00Z
-_CYCLE_DAYS = 146_097
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIXED_OFFSET = re.compile(r"(?:GMT|UTC)(?:([+-])([0-9]{1,2})(?::([0-9]{2}))?)?")
 
@@ -47,8 +46,7 @@ def shift_ms(plan: CountedPlan, report: dict[str, Any], received: int) -> int:
 def effective_ms(plan: CountedPlan, start_ms: int, shift: int, received: int) -> tuple[int, bool]:
     """A session's effective time t, and whether its start was replaced by the receive time."""
     corrected = saturate(start_ms + shift)
-    earliest, latest = max(0, received - plan.max_age_ms), saturate(received + plan.max_ahead_ms)
-    if earliest <= corrected <= latest:
+    if max(0, received - plan.max_age_ms) <= corrected <= min(received + plan.max_ahead_ms, LAST_MS):
         return corrected, False
     return received, True
 
@@ -56,12 +54,9 @@ def effective_ms(plan: CountedPlan, start_ms: int, shift: int, received: int) ->
 def install_day(plan: CountedPlan, first_session_ms: int, shift: int, received: int) -> str:
     """The UTC day `YYYY-MM-DD` of the first session, or nothing if it cannot be true."""
     first = saturate(first_session_ms + shift)
-    if not INSTALLS_FROM_MS <= first <= saturate(received + plan.max_ahead_ms):
+    if not INSTALLS_FROM_MS <= first <= min(received + plan.max_ahead_ms, LAST_MS):
         return ""
-    # The calendar repeats every 400 years; Python's ends with the year 9999.
-    cycles, days = divmod(first // DAY_MS, _CYCLE_DAYS)
-    day = _EPOCH + timedelta(days=days)
-    return f"{day.year + 400 * cycles:04d}-{day.month:02d}-{day.day:02d}"
+    return (_EPOCH + timedelta(milliseconds=first)).date().isoformat()
 
 
 def age_band(birth_ms: int | None, at_ms: int) -> str:

@@ -57,6 +57,8 @@ def _payload(generator: Generator, random: Random, timestamp: int) -> bytes:
             session["start_ms"] = timestamp - random.randint(-(10**6), 3 * HOUR_MS)
     if report["sessions"] and random.random() < 0.3:
         twin = generator.session() | {"start_ms": report["sessions"][0]["start_ms"]}
+        if random.random() < 0.5:
+            twin["duration_ms"] = random.choice([report["sessions"][0]["duration_ms"], -1, -2, 0])
         report["sessions"].append(twin)
         report["first_session_start_ms"] = twin["start_ms"]
     payload = encode(report)

@@ -86,7 +86,7 @@ impl TimeRules {
     }
 
     fn latest(&self, receive_ms: i64) -> i64 {
-        receive_ms.saturating_add(self.max_ahead_ms)
+        receive_ms.saturating_add(self.max_ahead_ms).min(LAST_MS)
     }
 }
 
