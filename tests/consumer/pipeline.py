@@ -110,7 +110,13 @@ class Pipeline:
         self.sent = 0
         self._reports = reports(1)
         self._producer = Producer(
-            {"bootstrap.servers": self.broker.file.bootstrap, "partitioner": "murmur2", "linger.ms": 5, "acks": "all"}
+            {
+                "bootstrap.servers": self.broker.file.bootstrap,
+                "partitioner": "murmur2",
+                "linger.ms": 5,
+                "acks": "all",
+                "log_level": 0,
+            }
         )
 
     def settings(self, **more: str) -> Settings:
