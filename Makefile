@@ -35,8 +35,9 @@ lint: build $(VENV)/.dev ## Check style, types and stubs of Python and Rust
 	cargo fmt --manifest-path rust/Cargo.toml --all --check
 	$(CARGO) clippy --quiet --manifest-path rust/Cargo.toml --workspace --all-targets --locked -- -D warnings
 
-bench: build $(VENV)/.dev ## Measure: kernels from Python, then in Rust alone
-	$(PY) -m pytest bench $(ARGS)
+bench: build $(VENV)/.dev ## Measure: contenders against each other, kernels from Python, then in Rust alone
+	$(PY) -m bench.first_figures --json bench-results/first_figures.json $(ARGS)
+	$(PY) -m pytest bench --benchmark-only --benchmark-timer=time.process_time
 	$(CARGO) bench --quiet --manifest-path rust/Cargo.toml --package flurry-core --locked
 
 develop: build $(VENV)/.dev ## Rebuild the Rust module only, in place (the inner loop)

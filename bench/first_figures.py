@@ -26,7 +26,7 @@ from bench.contenders.python_decode import PythonDecode
 from bench.contenders.python_struct import PythonStruct
 from bench.corpus import Corpus, make_corpus
 from bench.environment import describe, refuse_debug_build
-from flurry_fast._core import crc32_batch, decode_batch
+from flurry_fast._core import Plan, crc32_batch, decode_batch
 
 
 @dataclass
@@ -70,14 +70,14 @@ def contenders(corpus: Corpus, scratch: Path) -> list[Contender]:
     def each(kernel: Callable[[Any], Any]) -> Callable[[], Callable[[], Any]]:
         return lambda: lambda: [kernel(batch) for batch in corpus.batches]
 
-    def counting(plan: native.Plan) -> Callable[[], Callable[[], Any]]:
+    def counting(plan: Plan) -> Callable[[], Callable[[], Any]]:
         def prepare() -> Callable[[], Any]:
             engine = native.new_engine(plan)
             return lambda: native.absorb(engine, corpus)
 
         return prepare
 
-    def freezing(plan: native.Plan) -> Callable[[], Callable[[], Any]]:
+    def freezing(plan: Plan) -> Callable[[], Callable[[], Any]]:
         def prepare() -> Callable[[], Any]:
             engine = native.new_engine(plan)
             native.absorb(engine, corpus)
@@ -211,7 +211,12 @@ def main() -> None:
     build = environment.pop("build")
     print("\n" + "; ".join(f"{name}: {value}" for name, value in environment.items()))
     if options.json is not None:
-        content = {"environment": environment | {"build": build}, "workload": vars(load), "figures": figures}
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        content: dict[str, Any] = {
+            "environment": environment | {"build": build},
+            "workload": vars(load),
+            "figures": figures,
+        }
         content["archive_bytes_per_report"] = archived / load.reports
         options.json.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
 

@@ -16,7 +16,7 @@ from bench import native
 from bench.contenders.python_decode import PythonDecode
 from bench.contenders.python_struct import PythonStruct
 from bench.corpus import Corpus
-from flurry_fast._core import crc32_batch, decode_batch
+from flurry_fast._core import Engine, crc32_batch, decode_batch
 
 ROUNDS = 7
 
@@ -55,7 +55,7 @@ def test_freeze(benchmark: BenchmarkFixture, corpus: Corpus, name: str) -> None:
 
 
 def test_archive_append(benchmark: BenchmarkFixture, corpus: Corpus) -> None:
-    def prepare() -> native.Engine:
+    def prepare() -> Engine:
         return native.new_engine(native.load_plan("five"), counters=False, archive=True)
 
     chunk = _time(benchmark, corpus, prepare, lambda engine: native.take_archive(_absorbed(engine, corpus)))
@@ -83,6 +83,6 @@ def test_python(benchmark: BenchmarkFixture, corpus: Corpus, contender: type[Pyt
     assert python.lines() == native.lines(plan, native.frozen(_absorbed(native.new_engine(plan), corpus)))
 
 
-def _absorbed(engine: native.Engine, corpus: Corpus) -> native.Engine:
+def _absorbed(engine: Engine, corpus: Corpus) -> Engine:
     native.absorb(engine, corpus)
     return engine
