@@ -75,7 +75,3 @@ class PositionMissing(FlurryFastError):
 
 class PositionOutsideLog(FlurryFastError):
     """A position lies below the log's start (retention passed it) or above its end (the log was truncated)."""
-
-
-class LogReplaced(FlurryFastError):
-    """The record before a position is not the one that was read there: the log was truncated or replaced."""

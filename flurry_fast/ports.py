@@ -6,13 +6,16 @@ Production wires the real ones; the model test wires simulated ones and so decid
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+CLOSE_SECONDS = 2.0  # what a worker may still spend on work that nobody waits for any more
 
 
 class Clock(Protocol):
@@ -58,20 +61,31 @@ class Worker(Protocol):
         """Start `work`; it touches the store or the file system, never the engine."""
 
     def close(self) -> None:
-        """No more work. Does not wait for work that hangs: whatever it still does is legal (exactly-once)."""
+        """No more work. Waits briefly, but not for work that hangs: whatever that still does is legal."""
 
 
 class ThreadWorker:
-    """A thread of its own."""
+    """A thread of its own. It is a daemon: work that hangs for ever does not keep the process from ending."""
 
     def __init__(self, name: str) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=f"flurry-fast-{name}", daemon=True)
+        self._thread.start()
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
-        return self._pool.submit(work)
+        future: Future[T] = Future()
+        self._jobs.put((future, work))
+        return future
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._jobs.put(None)
+        self._thread.join(timeout=CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, work = job
+            if future.set_running_or_notify_cancel():
+                _settle(future, work)
 
 
 class InlineWorker:
@@ -79,11 +93,15 @@ class InlineWorker:
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
-        try:
-            future.set_result(work())
-        except Exception as error:
-            future.set_exception(error)
+        _settle(future, work)
         return future
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+def _settle(future: Future[T], work: Callable[[], T]) -> None:
+    try:
+        future.set_result(work())
+    except Exception as error:
+        future.set_exception(error)

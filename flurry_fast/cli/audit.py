@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,14 +18,37 @@ from flurry_fast.config.model import Settings
 from flurry_fast.config.options import settings_options
 from flurry_fast.stores import open_store
 from flurry_fast.verify.audit import Audit, PartitionAudit, audit
+from flurry_fast.verify.compare import Comparison
+from flurry_fast.verify.truth import compare_with_manifest
+
+
+def _incarnation(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
+    try:
+        return None if text is None else int(text, 16)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not eight hexadecimal digits") from None
 
 
 @click.command()
 @click.option("--complete", is_flag=True, help="Also fail where counters are ahead of the archive.")
+@click.option(
+    "--manifest",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also compare every counter with an independent count (slow, plain Python) of what the simulator sent.",
+)
+@click.option("--incarnation", metavar="HEX", callback=_incarnation, help="Which topic --manifest tells of.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, all findings in it.")
 @settings_options
 @click.pass_context
-def command(ctx: click.Context, complete: bool, as_json: bool, settings: Settings) -> None:
+def command(
+    ctx: click.Context,
+    complete: bool,
+    manifest: Path | None,
+    incarnation: int | None,
+    as_json: bool,
+    settings: Settings,
+) -> None:
     """Check every counter block against the archive; exit 1 if anything is wrong, or nothing could be compared.
 
     Folds every archived record again and compares bytes. May run beside a consumer; needs no broker.
@@ -32,13 +57,24 @@ def command(ctx: click.Context, complete: bool, as_json: bool, settings: Setting
     try:
         with _Bar() as bar:
             result = audit(store, LocalFileSystem(settings.archive.root), settings.kafka.topic, bar)
+        compared = None
+        if manifest is not None:
+            cores = os.cpu_count() or 1
+            compared = compare_with_manifest(
+                store, settings.kafka.topic, manifest, incarnation=incarnation, processes=cores
+            )
     finally:
         store.close()
     problems = result.problems(complete=complete)
+    if compared is not None:
+        problems += [f"against the manifest: {difference}" for difference in compared.differences]
+        if not compared.counters:
+            problems.append("against the manifest: nothing could be compared")
     if as_json:
-        click.echo(json.dumps(as_object(result, problems)))
+        counters = {} if compared is None else {"counters": compared.counters}
+        click.echo(json.dumps(as_object(result, problems) | counters))
     else:
-        print_result(result, problems)
+        print_result(result, problems, compared)
     if problems:
         ctx.exit(1)
 
@@ -96,7 +132,7 @@ def as_object(result: Audit, problems: list[str]) -> dict[str, Any]:
     }
 
 
-def print_result(result: Audit, problems: list[str]) -> None:
+def print_result(result: Audit, problems: list[str], compared: Comparison | None = None) -> None:
     """The result for people: a line a partition, then what is wrong, then the verdict."""
     for partition in result.partitions:
         notes = [
@@ -120,3 +156,5 @@ def print_result(result: Audit, problems: list[str]) -> None:
             f"Exact: all {result.blocks:,} blocks that the archive has reached are, byte for byte, what its"
             f" {result.records:,} records give; none is missing."
         )
+        if compared is not None:
+            click.echo(f"All {compared.counters:,} counters in {compared.blocks:,} blocks are what the manifest gives.")

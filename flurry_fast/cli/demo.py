@@ -105,11 +105,8 @@ def command(
     for number, sentence in enumerate(verdict.sentences()):
         click.secho(sentence, fg=("green" if verdict.exact else "red") if number == 0 else None, bold=number == 0)
     click.echo("\nWhere to look next:")
-    for chart in workspace.charts:
-        click.echo(f"  {chart}")
-    steps = next_steps(workspace, busiest)
-    width = max(len(shlex.join(words)) for words, _ in steps)
-    for words, shows in steps:
-        click.echo(f"  {shlex.join(words):<{width}}  # {shows}")
+    click.echo(f"  {' and '.join(str(chart) for chart in workspace.charts)}")
+    for words, shows in next_steps(workspace, busiest):
+        click.echo(f"  # {shows}\n  {shlex.join(words)}")
     if not verdict.exact:
         raise SystemExit(1)

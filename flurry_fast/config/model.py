@@ -94,8 +94,8 @@ class Consume(Section):
     )
     memory: ByteSize = Field(
         2**30,
-        ge=64 * 2**20,
-        description="Budget over blocks, archive buffers, batches and flushes in flight; past it: flush, then pause.",
+        ge=96 * 2**20,
+        description="Budget over the fetch queue (32 MiB), batch, blocks, archive buffers and flushes in flight.",
         json_schema_extra=BYTES,
     )
     drain_timeout: Duration | None = Field(
@@ -224,8 +224,8 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _flushes_fit(self) -> Settings:
-        if self.consume.batch_bytes * 2 > self.consume.memory:
-            raise ValueError("consume.memory must hold at least two batches (consume.batch_bytes)")
+        if self.consume.batch_bytes * 4 > self.consume.memory:
+            raise ValueError("consume.memory must be at least four times consume.batch_bytes")
         return self
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -20,6 +20,9 @@ from flurry_fast.errors import FlurryFastError, PositionMissing, PositionOutside
 from flurry_fast.ports import Clock
 from flurry_fast.positions import PositionTable
 from flurry_fast.sinks.base import Backoff, Sink, Standing
+
+if TYPE_CHECKING:
+    from flurry_fast._core import Engine
 
 FATAL = (RegistryMismatch, StoreCorrupt)
 BEGIN_ORDER = ("archive", "counters")
@@ -42,7 +45,7 @@ class Assignment:
     def __init__(
         self,
         source: Source,
-        engine: Any,
+        engine: Engine,
         sinks: Sequence[Sink[Any]],
         frontier: Frontier,
         positions: PositionTable,
@@ -66,7 +69,7 @@ class Assignment:
         self._drained = drained
         self._rebalanced = rebalanced
         self._log = structlog.get_logger("flurry_fast.assignment")
-        self._rewinds: dict[int, int] = {}
+        self._rewinds: dict[int, tuple[int, str]] = {}  # partition -> offset, for which sink
         self.partitions: dict[int, Partition] = {}
         self.giving_up = False  # after a failure: what is unwritten may not be written any more
 
@@ -120,38 +123,39 @@ class Assignment:
             if start is not None:
                 self._source.seek(partition.number, start)
                 self._source.resume({partition.number})
-        for number, offset in list(self._rewinds.items()):
+        for number, (offset, sink) in list(self._rewinds.items()):
             try:
                 if number in self.active:
-                    self._rewind(number, offset)
-                del self._rewinds[number]
+                    self._rewind(number, offset, sink)
+                self._rewinds.pop(number, None)
             except FlurryFastError as error:
                 self._backoff.failed(error)
                 return
 
     def stop(self, number: int, reason: str, sinks: Sequence[str] | None = None) -> None:
-        """Take nothing more of a partition for these sinks (None: all); the others go on."""
+        """Take nothing more of a partition for these sinks (None: all); the others go on from where they stand."""
         partition = self.partitions.get(number)
         if partition is None:
             return
         for sink in self._sinks:
             if (sinks is None or sink.name in sinks) and sink.name not in partition.stopped:
-                partition.stopped[sink.name] = reason
-                sink.drop([number])
-                self._log.error("partition stopped", partition=number, sink=sink.name, reason=reason)
+                self._note_stop(partition, sink.name, reason)
+        if not partition.active:
+            return
+        self._release(partition)
         if len(partition.stopped) == len(self._sinks):
-            partition.active = False
-            self._engine.drop(number)
             self._source.pause({number})
+        else:  # the engine is told anew whom it feeds; what is read until then is passed by
+            partition.waiting_for = "It starts again without the sink that stopped."
 
-    def rewind(self, number: int, offset: int) -> None:
+    def rewind(self, number: int, offset: int, sink: str) -> None:
         """Read a partition again from `offset`, for one sink, at the next `poll`; the others pass by what they have."""
-        self._rewinds[number] = min(offset, self._rewinds.get(number, offset))
+        self._rewinds[number] = min((offset, sink), self._rewinds.get(number, (offset, sink)))
 
-    def _rewind(self, number: int, offset: int) -> None:
+    def _rewind(self, number: int, offset: int, sink: str) -> None:
         log_start, _ = self._source.watermarks(number)
         if offset < log_start:
-            self.stop(number, str(_below(offset, log_start)))
+            self.stop(number, str(_below(offset, log_start)), [sink])
             return
         start = offset - (offset > log_start)
         self._source.seek(number, start)
@@ -166,12 +170,12 @@ class Assignment:
             start = self._start(partition)
         except FATAL:
             raise
-        except (PositionMissing, PositionOutsideLog) as error:
-            self._log.error("partition stopped", partition=partition.number, reason=str(error))
-            partition.stopped = {sink.name: str(error) for sink in self._sinks}
+        except PositionOutsideLog as error:
+            for sink in self._sinks:
+                self._note_stop(partition, sink.name, str(error))
             partition.waiting_for = None
             return None
-        except Exception as error:
+        except FlurryFastError as error:
             pause = self._backoff.failed(error)
             partition.waiting_for = f"{type(error).__name__}: {error}"
             self._log.warning(
@@ -184,19 +188,20 @@ class Assignment:
 
     def _start(self, partition: Partition) -> int | None:
         number = partition.number
-        found = {sink.name: sink.locate(number) for sink in self._sinks}
+        found = self._locate(partition)
         log_start, log_end = self._source.watermarks(number)  # after the positions: they may only lag behind it
-        standing: dict[str, Standing] = {}
+        standing: dict[str, Any] = {}  # sink -> its own kind of position
         for sink in self._sinks:
+            if sink.name in partition.stopped:
+                continue
             try:
-                position = found[sink.name] or self._begin(sink, number, log_start)
+                position = found[sink.name] or self._begin(sink, partition, log_start)
                 standing[sink.name] = self._within(sink, number, position, log_start, log_end)
             except PositionMissing as error:
-                partition.stopped[sink.name] = str(error)
-                self._log.error("partition stopped", partition=number, sink=sink.name, reason=str(error))
+                self._note_stop(partition, sink.name, str(error))
         if not standing:
             return None
-        start = min(position.position for position in standing.values())
+        start: int = min(position.position for position in standing.values())
         start -= start > log_start  # the record before: only its CRC is compared
         self._engine.assign(
             number,
@@ -205,14 +210,33 @@ class Assignment:
             archive=standing.get("archive"),
             read_from=start,
         )
-        for sink in self._sinks:
-            if sink.name in standing:
-                sink.assign(number, standing[sink.name])
         partition.active, partition.log_start = True, log_start
+        try:
+            for sink in self._sinks:
+                if sink.name in standing:
+                    sink.assign(number, standing[sink.name])
+        except BaseException:
+            self._release(partition)
+            raise
         return start
 
-    def _begin(self, sink: Sink[Any], number: int, log_start: int) -> Standing:
+    def _locate(self, partition: Partition) -> dict[str, Standing | None]:
+        """Where each sink stands; one that has lost its beginning stops, and the counters are not begun beside it."""
+        found: dict[str, Standing | None] = {}
+        for sink in self._sinks:
+            try:
+                found[sink.name] = None if sink.name in partition.stopped else sink.locate(partition.number)
+            except PositionMissing as error:
+                self._note_stop(partition, sink.name, str(error))
+        return found
+
+    def _begin(self, sink: Sink[Any], partition: Partition, log_start: int) -> Standing:
         """A sink without a position: begin it, if this is a beginning, and nothing that was lost."""
+        number = partition.number
+        if partition.stopped:
+            raise PositionMissing(
+                f"Partition {number} has no {sink.name} yet, and what it has beside them is not whole."
+            )
         if self._positions.began(sink.name, number) is not None:
             raise PositionMissing(
                 f"The {sink.name} of partition {number} began once, and their position is gone.",
@@ -269,14 +293,24 @@ class Assignment:
             complete = (not partitions or sink.drain(partitions, deadline)) and complete
         return complete
 
-    def _forget(self, partitions: set[int]) -> None:
+    def _note_stop(self, partition: Partition, sink: str, reason: str) -> None:
+        partition.stopped[sink] = reason
+        self._log.error("partition stopped", partition=partition.number, sink=sink, reason=reason)
+
+    def _release(self, partition: Partition) -> None:
+        """Sinks and engine forget it; flushes under way are theirs to abandon first."""
         for sink in self._sinks:
-            sink.drop(partitions)
+            sink.drop([partition.number])
+        if partition.active:
+            self._engine.drop(partition.number)
+        partition.active = False
+        self._rewinds.pop(partition.number, None)
+
+    def _forget(self, partitions: set[int]) -> None:
         for number in partitions:
             partition = self.partitions.pop(number, None)
-            self._rewinds.pop(number, None)
-            if partition is not None and partition.active:
-                self._engine.drop(number)
+            if partition is not None:
+                self._release(partition)
         self._frontier.forget(partitions)
         self._source.unassign(partitions)
 

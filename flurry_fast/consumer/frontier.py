@@ -48,7 +48,7 @@ class Frontier:
             self._committed |= moved
 
     def forget(self, partitions: Collection[int]) -> None:
-        """These partitions left us."""
+        """These partitions left us, or their commit failed: what is durable is committed again."""
         for partition in partitions:
             self._committed.pop(partition, None)
 

@@ -16,6 +16,9 @@ def problems(state: LoopState, now: float, bound: float, lag: dict[int, int | No
         found.append(f"The loop has not turned for {now - state.turned:.0f} s.")
     if state.member is False:
         found.append("It is not a steady member of its consumer group.")
+    failing = state.commits_failing_since
+    if failing is not None and now - failing > bound:
+        found.append(f"No commit was confirmed for {now - failing:.0f} s.")
     for sink in state.sinks:
         if sink.failing_since is not None and now - sink.failing_since > bound:
             found.append(

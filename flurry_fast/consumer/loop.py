@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -21,9 +21,13 @@ from flurry_fast.registry import Registration
 from flurry_fast.sinks.base import Backoff, Rewind, Sink, Stop
 from flurry_fast.sinks.counters import CountersSink
 
+if TYPE_CHECKING:
+    from flurry_fast._core import Engine
+
 OUT_OF_RANGE = ("OFFSET_OUT_OF_RANGE", "_AUTO_OFFSET_RESET", "_LOG_TRUNCATION")
 BASE_READ_RETRY = (0.2, 5.0)  # seconds: first and longest pause
 STATE_SECONDS = 0.25
+FETCH_QUEUE_BYTES = 32 * 2**20  # librdkafka's own queue (consumer.source), part of the budget
 
 
 class Consumer:
@@ -33,7 +37,7 @@ class Consumer:
         self,
         settings: Consume,
         source: Source,
-        engine: Any,
+        engine: Engine,
         sinks: Sequence[Sink[Any]],
         registration: Registration,
         positions: PositionTable,
@@ -51,8 +55,11 @@ class Consumer:
         self._incomplete_drains = self._records = self._bytes = 0
         self._committed_at = self._published_at = float("-inf")
         self._last_record: float | None = None
+        self._commits = (0, 0)  # confirmed, failed: when last looked at
+        self._commits_failing_since: float | None = None
         self.frontier = Frontier(source, sinks, registration)
-        self.governor = Governor(engine, source, sinks, settings.memory)
+        reserved = FETCH_QUEUE_BYTES + settings.batch_bytes
+        self.governor = Governor(engine, source, sinks, settings.memory, reserved)
         self.assignment = Assignment(
             source, engine, sinks, self.frontier, positions, clock,
             drain_seconds=drain_seconds, drained=self._note_drain, rebalanced=self._note_rebalance,
@@ -89,17 +96,29 @@ class Consumer:
             for event in sink.poll():
                 match event:
                     case Rewind(partition, offset):
-                        self.assignment.rewind(partition, offset)
+                        self.assignment.rewind(partition, offset, sink.name)
                     case Stop(partition, reason):
                         self.assignment.stop(partition, reason, [sink.name])
         self.assignment.poll()
         self.governor.poll(lambda: self.assignment.active)
-        now = self._clock.monotonic()
-        if now - self._committed_at >= settings.commit_interval:
-            self.frontier.commit(self.assignment.active)
-            self._committed_at = now
-        if now - self._published_at >= STATE_SECONDS:
+        self._commit()
+        if self._clock.monotonic() - self._published_at >= STATE_SECONDS:
             self._say("running")
+
+    def _commit(self) -> None:
+        """Commit what became durable, now and then; again where it failed."""
+        now, stats = self._clock.monotonic(), self._source.stats
+        if now - self._committed_at < self._settings.commit_interval:
+            return
+        self._committed_at = now
+        confirmed, failed = stats.commits > self._commits[0], stats.commit_failures > self._commits[1]
+        self._commits = (stats.commits, stats.commit_failures)
+        if confirmed:
+            self._commits_failing_since = None
+        elif failed:
+            self.frontier.forget(self.assignment.active)
+            self._commits_failing_since = self._commits_failing_since or now
+        self.frontier.commit(self.assignment.active)
 
     def _absorb(self, batch: Any, stop: Callable[[], bool]) -> None:
         """Every record of the batch into the engine; blocks that are not in memory are read first."""
@@ -153,7 +172,8 @@ class Consumer:
         totals = dict(self._engine.stats())
         unreadable = totals.pop("unreadable", {})
         positions = {item.partition: item for item in self._engine.partitions()}
-        statistics = getattr(getattr(self._source, "stats", None), "librdkafka", {}).get("cgrp")
+        stats = self._source.stats
+        group = stats.librdkafka.get("cgrp")
         self._publish(
             LoopState(
                 phase=phase,
@@ -180,8 +200,11 @@ class Consumer:
                 sheds=self.governor.sheds,
                 rebalances=dict(self._rebalances),
                 incomplete_drains=self._incomplete_drains,
-                native_drain=bool(getattr(getattr(self._source, "stats", None), "native", True)),
-                member=statistics.get("join_state") == "steady" if statistics else None,
+                native_drain=stats.native,
+                commits=stats.commits,
+                commit_failures=stats.commit_failures,
+                commits_failing_since=self._commits_failing_since,
+                member=group.get("join_state") == "steady" if group else None,
                 last_record=self._last_record,
             )
         )

@@ -7,12 +7,15 @@ there is room again; a sink that can not write gives up its buffers and reads ag
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from flurry_fast.consumer.ports import Source
 from flurry_fast.sinks.base import Sink
+
+if TYPE_CHECKING:
+    from flurry_fast._core import Engine
 
 FLUSH_AT = 0.6  # of the budget: write what is unwritten, if the largest sink holds ...
 FLUSH_SHARE = 0.1  # ... at least this much of it
@@ -24,8 +27,11 @@ RESUME_AT = 0.75  # ... until here
 class Governor:
     """Keeps memory under the budget; one call a turn, on the loop's thread."""
 
-    def __init__(self, engine: Any, source: Source, sinks: Sequence[Sink[Any]], budget: int) -> None:
-        """`budget` is bytes."""
+    def __init__(
+        self, engine: Engine, source: Source, sinks: Sequence[Sink[Any]], budget: int, reserved: int = 0
+    ) -> None:
+        """`budget` is bytes, `reserved` what of it is always taken (fetch queue, one batch)."""
+        self._reserved = reserved
         self._engine = engine
         self._source = source
         self._sinks = sinks
@@ -35,10 +41,10 @@ class Governor:
         self.evicted = self.sheds = 0
 
     def used(self) -> int:
-        """Bytes held now: the engine's buffers, and what sinks hold frozen."""
+        """Bytes held now: fetch queue and batch, the engine's buffers, and what sinks hold frozen."""
         memory = self._engine.memory()
         held = sum(sink.held_bytes() for sink in self._sinks)
-        return int(memory["blocks"]) + int(memory["archive"]) + int(memory["scratch"]) + held
+        return self._reserved + memory["blocks"] + memory["archive"] + memory["scratch"] + held
 
     def poll(self, active: Callable[[], set[int]]) -> int:
         """Act on what is used; how much is used now. `active()`: the partitions whose records are taken."""
@@ -49,7 +55,7 @@ class Governor:
             if largest.status().unwritten_bytes >= FLUSH_SHARE * self._budget or used >= PAUSE_AT * self._budget:
                 largest.flush()
         if used >= EVICT_AT * self._budget:
-            count = int(self._engine.evict(self._over(EVICT_AT)))
+            count = self._engine.evict(self._over(EVICT_AT))
             self.evicted += count
             used = self.used() if count else used
         if used >= PAUSE_AT * self._budget:
@@ -68,7 +74,7 @@ class Governor:
 
     def _over(self, share: float) -> int:
         """How small blocks must become, for everything together to be at `share` of the budget."""
-        blocks = int(self._engine.memory()["blocks"])
+        blocks = self._engine.memory()["blocks"]
         return max(0, blocks - (self.used() - int(share * self._budget)))
 
     def _shed(self) -> bool:

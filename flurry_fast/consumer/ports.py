@@ -19,8 +19,32 @@ class Listener(Protocol):
         """These left us some time ago; somebody else may be counting them already."""
 
 
+class SourceStats(Protocol):
+    """What a source counts; totals only grow."""
+
+    @property
+    def native(self) -> bool:
+        """Records come through the native drain, not through the slow fallback."""
+
+    @property
+    def commits(self) -> int:
+        """Partitions whose commit the broker confirmed."""
+
+    @property
+    def commit_failures(self) -> int:
+        """Partitions whose commit failed."""
+
+    @property
+    def librdkafka(self) -> Mapping[str, Any]:
+        """librdkafka's newest statistics; empty before the first."""
+
+
 class Source(Protocol):
     """One topic, read as a member of a consumer group. All calls on the loop's thread."""
+
+    @property
+    def stats(self) -> SourceStats:
+        """How it goes."""
 
     def subscribe(self, listener: Listener) -> None:
         """Join the group."""

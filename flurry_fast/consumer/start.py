@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib import resources
 from types import FrameType
@@ -13,18 +13,21 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from flurry_fast import _core
+from flurry_fast._core import Engine, Plan, PlanError
+from flurry_fast.broker import BrokerNotRunning
 from flurry_fast.config.model import Kafka, PlanFile, Settings
 from flurry_fast.consumer.loop import Consumer
 from flurry_fast.consumer.monitor import Monitor
+from flurry_fast.consumer.ports import Source
 from flurry_fast.consumer.source import KafkaSource
+from flurry_fast.consumer.state import LoopState
 from flurry_fast.consumer.topic import check_topic
 from flurry_fast.errors import ConfigError, ConfigProblem
 from flurry_fast.kafka import Cluster, KafkaUnavailable, TopicIdentity, client_config
 from flurry_fast.metrics import Metrics, serve
-from flurry_fast.ports import Clock, SystemClock, ThreadWorker
+from flurry_fast.ports import Clock, SystemClock, ThreadWorker, Worker
 from flurry_fast.registry import Registration, Registry
 from flurry_fast.sinks.archive import ArchiveSink
 from flurry_fast.sinks.base import Sink
@@ -39,8 +42,7 @@ def consume(settings: Settings, stop: Callable[[], bool]) -> None:
     log = structlog.get_logger("flurry_fast")
     clock = SystemClock()
     plan = load_plan(settings.plan)
-    cluster = Cluster(settings.kafka)
-    identity = _find_topic(cluster, settings.kafka)
+    cluster, identity = find_topic(settings.kafka)
     check_topic(settings.kafka)
     with ExitStack() as stack:
         store = open_store(settings.counters)
@@ -68,55 +70,77 @@ def consume(settings: Settings, stop: Callable[[], bool]) -> None:
             sinks=list(settings.consume.sinks),
             first_start=registration.new_incarnation,
         )
-        consumer = build(settings, plan, store, registry, registration, clock, metrics, monitor)
+        engine = make_engine(settings, plan, registration)
+        sinks = make_sinks(settings, engine, store, registry, registration, clock)
+        for sink in sinks:
+            sink.observe = metrics.observe
+        source = KafkaSource(settings.kafka, statistics_interval_ms=5000)
+        consumer = assemble(settings, source, engine, sinks, registry, registration, clock, publish=monitor.publish)
         monitor.start()
         stack.callback(monitor.close)
         consumer.run(stop)
     log.info("stopped", records=monitor.state.records)
 
 
-def build(
+def make_engine(settings: Settings, plan: Plan, registration: Registration) -> Engine:
+    """An engine that feeds the sinks of the settings."""
+    return Engine(
+        plan,
+        incarnation=registration.incarnation,
+        secret=registration.secret,
+        counters="counters" in settings.consume.sinks,
+        archive="archive" in settings.consume.sinks,
+    )
+
+
+def make_sinks(
     settings: Settings,
-    plan: Any,
+    engine: Engine,
     store: CellStore,
     registry: Registry,
     registration: Registration,
     clock: Clock,
-    metrics: Metrics,
-    monitor: Monitor,
+    worker: Callable[[str], Worker] = ThreadWorker,
+) -> list[Sink[Any]]:
+    """The sinks of the settings, each with a worker of its own. A new kind of sink is registered here."""
+
+    def archive() -> Sink[Any]:
+        topic, place = settings.kafka.topic, worker("archive")
+        return ArchiveSink(engine, settings.archive, topic, registry, registration, place, clock)
+
+    def counters() -> Sink[Any]:
+        return CountersSink(engine, settings.counters, store, registry, registration, worker("counters"), clock)
+
+    kinds: dict[str, Callable[[], Sink[Any]]] = {"archive": archive, "counters": counters}
+    return [make() for name, make in kinds.items() if name in settings.consume.sinks]
+
+
+def assemble(
+    settings: Settings,
+    source: Source,
+    engine: Engine,
+    sinks: Sequence[Sink[Any]],
+    registry: Registry,
+    registration: Registration,
+    clock: Clock,
+    *,
+    publish: Callable[[LoopState], None] = lambda _: None,
 ) -> Consumer:
-    """The loop with its engine, its sinks and its source; nothing is read yet."""
-    names = settings.consume.sinks
-    engine = _core.Engine(
-        plan,
-        incarnation=registration.incarnation,
-        secret=registration.secret,
-        counters="counters" in names,
-        archive="archive" in names,
-    )
-    sinks: list[Sink[Any]] = []
-    if "archive" in names:
-        worker = ThreadWorker("archive")
-        sinks.append(ArchiveSink(engine, settings.archive, settings.kafka.topic, registry, registration, worker, clock))
-    if "counters" in names:
-        worker = ThreadWorker("counters")
-        sinks.append(CountersSink(engine, settings.counters, store, registry, registration, worker, clock))
-    for sink in sinks:
-        sink.observe = metrics.observe
+    """The loop from parts that are given, real or not; nothing is read yet."""
     return Consumer(
         settings.consume,
-        KafkaSource(settings.kafka, statistics_interval_ms=5000),
+        source,
         engine,
         sinks,
         registration,
         registry.positions(registration),
         clock,
         drain_seconds=settings.consume.drain_timeout or settings.kafka.session_timeout / DRAIN_SHARE,
-        publish=monitor.publish,
+        publish=publish,
     )
 
 
-def load_plan(settings: PlanFile) -> Any:
+def load_plan(settings: PlanFile) -> Plan:
     """The plan of the settings, compiled. Raises ConfigError with the file, the plan's key and the reason."""
     if settings.path is None:
         text, source = resources.files("flurry_fast").joinpath("plans/default.toml").read_text("utf-8"), "default plan"
@@ -127,8 +151,8 @@ def load_plan(settings: PlanFile) -> Any:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError([ConfigProblem(source, "", f"can not be read ({error})")]) from None
     try:
-        return _core.Plan.parse(text)
-    except _core.PlanError as error:
+        return Plan.parse(text)
+    except PlanError as error:
         raise ConfigError([ConfigProblem(source, error.key, error.reason)]) from None
 
 
@@ -177,12 +201,26 @@ class LogEnds:
             raise KafkaUnavailable(f"The ends of topic {self._topic} can not be asked: {error}.") from None
 
 
-def _find_topic(cluster: Cluster, kafka: Kafka) -> TopicIdentity:
-    """Wait for a broker that is just starting, up to kafka.connect_timeout."""
+def find_topic(kafka: Kafka) -> tuple[Cluster, TopicIdentity]:
+    """The brokers and the topic; waits for a broker that is just starting, up to kafka.connect_timeout.
+
+    Raises KafkaUnavailable, BrokerNotRunning, TopicMissing.
+    """
+    log = structlog.get_logger("flurry_fast")
+
+    def ask() -> tuple[Cluster, TopicIdentity]:
+        cluster = Cluster(kafka)
+        return cluster, cluster.describe()
+
+    def tell(state: RetryCallState) -> None:
+        if state.attempt_number == 1 and state.outcome is not None:
+            log.warning("waiting for the broker", seconds=kafka.connect_timeout, reason=str(state.outcome.exception()))
+
     retrying = Retrying(
-        retry=retry_if_exception_type(KafkaUnavailable),
+        retry=retry_if_exception_type((KafkaUnavailable, BrokerNotRunning)),
         stop=stop_after_delay(kafka.connect_timeout),
         wait=wait_exponential(multiplier=0.1, max=2.0),
+        before_sleep=tell,
         reraise=True,
     )
-    return retrying(cluster.describe)
+    return retrying(ask)

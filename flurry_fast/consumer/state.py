@@ -42,6 +42,9 @@ class LoopState:
     rebalances: Mapping[str, int] = field(default_factory=dict)
     incomplete_drains: int = 0
     native_drain: bool = True
+    commits: int = 0
+    commit_failures: int = 0
+    commits_failing_since: float | None = None  # monotonic; None: the last one was confirmed
     member: bool | None = None  # in the group, as librdkafka's statistics say; None: not known
     last_record: float | None = None  # when (monotonic) a record came last
 

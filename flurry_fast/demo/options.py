@@ -13,7 +13,7 @@ class DemoOptions:
     root: Path
     seconds: float = 35.0
     kills: int = 2
-    rate: int = 2000
+    rate: int = 1500
     seed: int = 1
     apps: int = 2000
     partitions: int = 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -58,7 +60,8 @@ def perform(options: DemoOptions, screen: Screen) -> tuple[Workspace, Verdict, s
         audited = audit(workspace, processes)
         screen.phase("Comparing every counter with an independent count of what was sent")
         against = target(workspace, Plan.parse(text))
-        verdict = judge(tally, against, audited, [kill.at for kill in story.kills])
+        kills = [kill.at for kill in story.kills]
+        verdict = judge(tally, against, audited, kills, lambda counted: screen.progress(counted / max(1, story.sent)))
         verdict.save(workspace.verdict)
         screen.phase("Drawing the charts")
         busiest = draw(workspace, story)
@@ -76,15 +79,24 @@ def draw(workspace: Workspace, story: Story) -> str | None:
         store.close()
 
 
+def program() -> list[str]:
+    """How this program is called from here: by name if the shell would find it, else as it was called now."""
+    called = Path(sys.argv[0])
+    if called.name != "flurry-fast":
+        return [sys.executable, "-m", "flurry_fast"]
+    found = shutil.which("flurry-fast")
+    return ["flurry-fast"] if found is not None and Path(found).samefile(called) else [str(called)]
+
+
 def next_steps(workspace: Workspace, busiest: str | None) -> list[tuple[list[str], str]]:
     """Commands worth trying now, each with what it shows. They need no process that is gone by then."""
-    config = ["--config", str(workspace.config)]
-    steps = [(["flurry-fast", "apps", *config], "the busiest apps")]
+    us, config = program(), ["--config", str(workspace.config)]
+    steps = [([*us, "apps", *config], "the busiest apps")]
     if busiest is not None:
-        app = ["flurry-fast", "counters", busiest, *config]
+        app = [*us, "counters", busiest, *config]
         steps.append((app, "the busiest app, hour by hour"))
         steps.append(([*app, "--rollup", "country", "--format", "csv"], "its countries, for scripts"))
-    steps.append((["flurry-fast", "archive", "ls", *config], "the archive: plain Parquet, one row a report"))
-    steps.append((["flurry-fast", "audit", *config], "check every counter again"))
+    steps.append(([*us, "archive", "ls", *config], "the archive: plain Parquet, one row a report"))
+    steps.append(([*us, "audit", *config], "check every counter again"))
     steps.append((["head", "-1", str(workspace.manifest)], "what was sent, as JSON"))
     return steps

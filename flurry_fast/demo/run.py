@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from flurry_fast.demo.children import POLL_SECONDS, Child, Children
 from flurry_fast.demo.options import DemoOptions
@@ -15,6 +16,9 @@ from flurry_fast.demo.workspace import Workspace
 from flurry_fast.errors import FlurryFastError
 
 TICK_SECONDS = 0.2
+MALFORMED, HOSTILE = "0.01", "0.002"  # shares of reports that cannot be read, and of those that mean harm
+TIMES = {1: "once", 2: "twice"}
+THROTTLE = "4MiB"  # uncommitted bytes a partition: the embedded broker keeps 5 MiB
 START_SECONDS = 30.0  # until the broker answers
 STALL_SECONDS = 60.0  # without anything new becoming durable
 DRAIN_SECONDS = 60.0
@@ -88,14 +92,16 @@ class Stage:
         arguments = ["--config", str(self._workspace.config), "--seed", str(options.seed)]
         arguments += ["--apps", str(options.apps), "--rate", str(options.rate)]
         arguments += ["--reports", str(options.reports), "--manifest", str(self._workspace.manifest)]
+        arguments += ["--throttle-bytes", THROTTLE, "--malformed", MALFORMED, "--hostile", HOSTILE]
         if options.captures is not None:
             arguments += ["--captures", str(options.captures)]
         self._simulator = self._children.start("simulator", "simulate", *arguments)
 
     def _traffic_sentence(self) -> str:
         real = "The captures (real agents' reports), then simulated devices" if self._options.captures else "Devices"
-        kills = f"; kill -9 of the consumer {self._options.kills} times on the way" if self._options.kills else ""
-        return f"{real}: {self._options.rate:,} reports/s for {self._options.seconds:.0f} s{kills}"
+        kills = self._options.kills
+        often = f"; kill -9 of the consumer {TIMES.get(kills, f'{kills} times')} on the way" if kills else ""
+        return f"{real}: {self._options.rate:,} reports/s for {self._options.seconds:.0f} s{often}"
 
     def _run_traffic(self) -> None:
         due = self._kill_times()
@@ -189,16 +195,17 @@ class Stage:
 
 
 def per_second(samples: list[Sample], kills: list[Kill]) -> list[tuple[float, bool]]:
-    """Reports absorbed in each whole second, and whether a kill fell into it."""
+    """Reports absorbed in each whole second, and whether a kill fell into it.
+
+    The consumer speaks once a second: what it has absorbed since its last word is spread over the second before.
+    """
     if not samples:
         return []
-    reached: dict[int, int] = {}
-    for sample in samples:
-        reached[int(sample.at)] = sample.absorbed
-    seconds, before = [], 0
+    rates = [0.0] * int(samples[-1].at)
+    for before, sample in pairwise(samples):
+        share = (sample.absorbed - before.absorbed) * min(1.0, sample.at - int(sample.at))
+        for second, part in ((int(sample.at), share), (int(sample.at) - 1, sample.absorbed - before.absorbed - share)):
+            if 0 <= second < len(rates):
+                rates[second] += part
     killed = {int(kill.at) for kill in kills}
-    for second in range(int(samples[-1].at)):
-        now = reached.get(second, before)
-        seconds.append((float(now - before), second in killed))
-        before = now
-    return seconds
+    return [(rate, second in killed) for second, rate in enumerate(rates)]

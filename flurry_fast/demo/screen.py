@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -57,12 +58,15 @@ class Screen(Protocol):
     def show(self, picture: Picture) -> None:
         """The figures have changed."""
 
+    def progress(self, done: float) -> None:
+        """How much of the present phase is done, 0 to 1, where nothing else changes."""
+
 
 class PlainScreen(contextlib.AbstractContextManager["PlainScreen"]):
     """Lines on standard output: for logs, pipes and --no-live."""
 
     def __init__(self) -> None:
-        self._last = float("-inf")
+        self._last = self._progress = float("-inf")
 
     def __exit__(self, *_: object) -> None:
         return None
@@ -84,6 +88,12 @@ class PlainScreen(contextlib.AbstractContextManager["PlainScreen"]):
             f"{picture.data_points_per_second:,.0f} data points/s  "
             f"{sample.flushes:,} flushes  {sample.files:,} files"
         )
+
+    def progress(self, done: float) -> None:
+        now = time.monotonic()
+        if now - self._progress >= PLAIN_EVERY:
+            self._progress = now
+            click.echo(f"   {done:4.0%}")
 
 
 class LiveScreen(contextlib.AbstractContextManager["LiveScreen"]):
@@ -113,6 +123,10 @@ class LiveScreen(contextlib.AbstractContextManager["LiveScreen"]):
         picture.phase = self._picture.phase
         self._picture = picture
         self._live.update(draw(picture))
+
+    def progress(self, done: float) -> None:
+        self._picture.done = done
+        self._live.update(draw(self._picture))
 
 
 def draw(picture: Picture) -> RenderableType:

@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -85,6 +85,7 @@ class Tally(AbstractContextManager["Tally"]):
         parts = processes or min(4, os.cpu_count() or 1)
         context = get_context("spawn")
         self._counted = [0] * parts
+        self._results: list[_Part | None] = [None] * parts
         self._pipes: list[Connection] = []
         self._processes = []
         for part in range(parts):
@@ -100,22 +101,23 @@ class Tally(AbstractContextManager["Tally"]):
     def counted(self) -> int:
         """Reports counted so far."""
         for part, pipe in enumerate(self._pipes):
-            while not pipe.closed and pipe.poll():
+            while self._results[part] is None and pipe.poll():
                 self._receive(part)
         return sum(self._counted)
 
-    def compare(self, target: Target) -> Comparison:
+    def compare(self, target: Target, progress: Callable[[int], None] = lambda _counted: None) -> Comparison:
         """Waits for the count's end (`complete` must exist, or come), then compares every cell and every counter.
 
-        Raises CountFailed where the manifest has a hole or an offset twice, or a process died.
+        `progress` is called with the reports counted so far. Raises CountFailed where the manifest has a hole or an
+        offset twice, or a process died.
         """
         for pipe in self._pipes:
             pipe.send(target)
         total, apps = Comparison(), set[bytes]()
         for part in range(len(self._pipes)):
-            result = self._receive(part)
-            while result is None:
-                result = self._receive(part)
+            while (result := self._results[part]) is None:
+                self._receive(part)
+                progress(self.counted)
             found = result.comparison
             total.reports += found.reports
             total.blocks += found.blocks
@@ -132,8 +134,8 @@ class Tally(AbstractContextManager["Tally"]):
             process.join()
             pipe.close()
 
-    def _receive(self, part: int) -> _Part | None:
-        """One message: None for progress. Raises CountFailed for bad news."""
+    def _receive(self, part: int) -> None:
+        """Takes one message of a process, waiting for it. Raises CountFailed for bad news."""
         try:
             message = self._pipes[part].recv()
         except (EOFError, OSError):
@@ -142,9 +144,8 @@ class Tally(AbstractContextManager["Tally"]):
             raise CountFailed(f"The independent count failed: {message}.")
         if isinstance(message, int):
             self._counted[part] = message
-            return None
-        assert isinstance(message, _Part)
-        return message
+        else:
+            self._results[part] = message
 
 
 def _work(source: Source, pipe: Connection) -> None:

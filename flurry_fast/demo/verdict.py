@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -69,6 +70,12 @@ def audit(workspace: Workspace, children: Children, timeout: float = 300.0) -> A
     return Audit(code == 0, child.tail(40))
 
 
-def judge(tally: Tally, against: Target, audited: Audit, kills: list[float]) -> Verdict:
-    """Compares every counter, and says what came of all of it. Raises CountFailed."""
-    return Verdict(tally.compare(against), audited, kills)
+def judge(
+    tally: Tally,
+    against: Target,
+    audited: Audit,
+    kills: list[float],
+    progress: Callable[[int], None] = lambda _counted: None,
+) -> Verdict:
+    """Compares every counter, and says what came of all of it; `progress` as in `Tally.compare`. Raises CountFailed."""
+    return Verdict(tally.compare(against, progress), audited, kills)

@@ -128,11 +128,14 @@ def write_config(workspace: Workspace) -> None:
 broker_file = {text("broker.json")}
 topic = "{TOPIC}"
 group = "flurry-fast-demo"
-session_timeout = 6.0
+# How soon the partitions of a killed consumer go to the next one.
+session_timeout = 3.0
+librdkafka = {{ "heartbeat.interval.ms" = 500 }}
 
 [consume]
 status_file = {text("consumer.json")}
 commit_interval = 0.25
+drain_timeout = 30.0
 
 [counters]
 store = {json.dumps(f"sqlite:{root / 'counters.sqlite'}", ensure_ascii=False)}
@@ -140,7 +143,7 @@ flush_age = 1.0
 
 [archive]
 root = {text("archive")}
-roll_age = 2.0
+roll_age = 1.0
 
 [log]
 format = "console"

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import pyarrow as pa
-
-from flurry_fast._core import CellCorrupt
+from flurry_fast._core import CellCorrupt, Engine, Flush, NeedGroup
 from flurry_fast.config.model import Counters
 from flurry_fast.errors import RegistryMismatch, StoreCorrupt
 from flurry_fast.ports import Clock, Job, Worker
 from flurry_fast.positions import CountersPosition, PositionTable
 from flurry_fast.registry import Registration, Registry
 from flurry_fast.sinks.base import Backoff, FlushReport, Rewind, Sink, SinkEvent, SinkStatus
-from flurry_fast.stores.base import CellStore, Column
+from flurry_fast.stores.base import CellStore, Column, as_column
 
 FATAL = (RegistryMismatch, StoreCorrupt)
 
@@ -40,7 +38,7 @@ class BlockColumn:
 class Snapshot:
     """A frozen flush and how much of it is acknowledged. The worker advances it, one clean return at a time."""
 
-    flush: Any
+    flush: Flush
     blocks: list[BlockColumn]
     positions: list[tuple[int, CountersPosition]]
     frozen_at: float
@@ -66,7 +64,7 @@ class CountersSink(Sink[CountersPosition]):
 
     def __init__(
         self,
-        engine: Any,
+        engine: Engine,
         settings: Counters,
         store: CellStore,
         registry: Registry,
@@ -121,14 +119,14 @@ class CountersSink(Sink[CountersPosition]):
 
     # --- base reads ----------------------------------------------------------------------------------------------
 
-    def seed(self, groups: Iterable[Any], log_end: Callable[[int], int]) -> None:
+    def seed(self, groups: Iterable[NeedGroup], log_end: Callable[[int], int]) -> None:
         """Read the stored blocks that a batch needs, and hand them to the engine.
 
         `log_end(partition)` asks the broker, after the reads: no cell may claim more records than the log has.
         Blocks on the store. Raises StoreError; what was read before is read again then, which is harmless.
         """
         groups = list(groups)
-        found = [self._store.read(group.table, group.qualifier, pa.array(group.rows)) for group in groups]
+        found = [self._store.read(group.table, group.qualifier, as_column(group.rows)) for group in groups]
         ends = {group.partition: -1 for group in groups}
         for partition in {group.partition for group, cells in zip(groups, found, strict=True) if len(cells.indices)}:
             ends[partition] = log_end(partition)
@@ -173,13 +171,13 @@ class CountersSink(Sink[CountersPosition]):
     def shed(self) -> int:
         if self._backoff.failing_since is None or self._shed:
             return 0
-        before = int(self._engine.memory()["blocks"])
+        before = self._engine.memory()["blocks"]
         if self._snapshot is not None:
             self._abandon(self._snapshot)
         for partition, position in self._durable.items():
             self._engine.counters_shed(partition, position)
         self._shed, self._since, self._asked = True, None, False
-        return before - int(self._engine.memory()["blocks"])
+        return before - self._engine.memory()["blocks"]
 
     def held_bytes(self) -> int:
         return self._snapshot.bytes if self._snapshot is not None else 0
@@ -190,7 +188,7 @@ class CountersSink(Sink[CountersPosition]):
         return SinkStatus(
             name=self.name,
             in_flight=snapshot is not None,
-            unwritten_bytes=int(memory["dirty"]) + (snapshot.bytes if snapshot is not None else 0),
+            unwritten_bytes=memory["dirty"] + (snapshot.bytes if snapshot is not None else 0),
             oldest_unwritten=snapshot.oldest if snapshot is not None else self._since,
             failing_since=self._backoff.failing_since,
             last_error=self._backoff.last_error,
@@ -225,7 +223,7 @@ class CountersSink(Sink[CountersPosition]):
             return False
         now = self._clock.monotonic()
         blocks = [
-            BlockColumn(part.table, part.qualifier, part.timestamp, pa.array(part.rows), pa.array(part.values))
+            BlockColumn(part.table, part.qualifier, part.timestamp, as_column(part.rows), as_column(part.values))
             for part in flush.parts
         ]
         positions = [

@@ -132,6 +132,12 @@ def check_write(timestamp: int, rows: Column, values: Column) -> None:
         raise ValueError("a cell has neither a null row nor a null value")
 
 
+def as_column(exported: Any) -> Column:
+    """An engine's column (anything with ``__arrow_c_array__``) as pyarrow's, without a copy."""
+    column: Column = pa.array(exported)
+    return column
+
+
 def to_bytes(column: Column) -> list[bytes]:
     """A column's values, for stores that take them one by one."""
     return cast("list[bytes]", column.to_pylist())

@@ -64,7 +64,7 @@ def test_every_problem_is_told_with_its_place(tmp_path: Path) -> None:
     [
         ("kafka = 3\n", "kafka: is a section, not a value"),
         ("[consume\n", "is not TOML"),
-        ('[consume]\nmemory = "70MiB"\nbatch_bytes = "64MiB"\n', "at least two batches"),
+        ('[consume]\nmemory = "100MiB"\nbatch_bytes = "64MiB"\n', "at least four times"),
         ('[kafka.librdkafka]\n"group.id" = "x"\n', "group.id can not be set here: use kafka.group"),
         ('[consume]\nsinks = ["counters", "hbase"]\n', "consume.sinks.1: should be 'counters' or 'archive'"),
         ("[consume]\nsinks = []\n", "consume.sinks"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from flurry_fast.consumer.ports import Listener
@@ -30,11 +31,22 @@ class ManualClock:
         self.now += seconds
 
 
+@dataclass
+class Stats:
+    """What a source counts."""
+
+    native: bool = True
+    commits: int = 0
+    commit_failures: int = 0
+    librdkafka: dict[str, Any] = field(default_factory=dict)
+
+
 class SimulatedSource:
     """A log is (start, end) per partition; what the consumer does to it is written down."""
 
     def __init__(self, logs: dict[int, tuple[int, int]]) -> None:
         self.logs = logs
+        self.stats = Stats()
         self.listener: Listener | None = None
         self.reading: dict[int, int] = {}
         self.paused: set[int] = set()

@@ -7,7 +7,7 @@ from simulated import REGISTRATION, STORE_ID, ManualClock, RecordingEngine, Simu
 
 from flurry_fast.consumer.assignment import Assignment
 from flurry_fast.consumer.frontier import Frontier, metadata
-from flurry_fast.errors import StoreCorrupt, StoreUnavailable
+from flurry_fast.errors import PositionMissing, StoreCorrupt, StoreUnavailable
 from flurry_fast.positions import ArchivePosition, CountersPosition, PositionTable
 from flurry_fast.stores import MemoryStore
 
@@ -209,8 +209,8 @@ def test_after_a_failure_nothing_is_written_any_more() -> None:
 def test_a_rewind_reads_again_from_one_below() -> None:
     world = World(StubSink({0: 40}), StubArchive({0: 40}))
     world.assigned()
-    world.assignment.rewind(0, 35)
-    world.assignment.rewind(0, 30)
+    world.assignment.rewind(0, 35, "counters")
+    world.assignment.rewind(0, 30, "counters")
     world.source.fail = StoreUnavailable("broker is away")
     world.assignment.poll()
     assert world.engine.rewound == []
@@ -227,20 +227,60 @@ def test_a_rewind_below_the_log_stops_the_partition() -> None:
     world = World(StubSink({0: 40}))
     world.assigned()
     world.source.logs[0] = (38, 100)
-    world.assignment.rewind(0, 35)
+    world.assignment.rewind(0, 35, "counters")
     world.assignment.poll()
     assert world.assignment.active == set()
     assert "retention removed" in world.reasons()["counters"]
 
 
 def test_one_sink_stops_and_the_other_goes_on() -> None:
-    counters, archive = StubSink({0: 40}), StubArchive({0: 40})
+    counters, archive = StubSink({0: 40}), StubArchive({0: 30})
     world = World(counters, archive)
     world.assigned()
+    counters.stands[0] = CountersPosition(45)
     world.assignment.stop(0, "disk is gone", ["archive"])
     assert archive.dropped == [0]
+    assert world.engine.assigned == {}
+    world.assignment.poll()  # it starts again, for the counters alone
+    assert world.engine.assigned[0]["archive"] is None
+    assert world.engine.assigned[0]["counters"] == CountersPosition(45)
+    assert world.source.reading == {0: 44}
     assert world.assignment.active == {0}
     world.assignment.stop(0, "cut")
     assert world.assignment.active == set()
     assert world.source.paused == {0}
     assert world.reasons() == {"archive": "disk is gone", "counters": "cut"}
+    world.assignment.poll()
+    assert world.assignment.active == set()
+
+
+def test_an_archive_without_its_origin_stops_alone_and_counters_are_not_begun_beside_it() -> None:
+    archive = StubArchive({})
+    archive.fail = PositionMissing("files but no origin")
+    world = World(StubSink({0: 40}), archive)
+    told = world.assigned()
+    assert (told["counters"], told["archive"]) == (CountersPosition(40), None)
+    assert world.reasons() == {"archive": "files but no origin"}
+    fresh = World(StubSink({}), archive)
+    assert fresh.assigned() == {}
+    assert "not whole" in fresh.reasons()["counters"]
+
+
+def test_a_sink_that_fails_to_take_a_partition_leaves_nothing_behind() -> None:
+    counters = StubSink({0: 40})
+    world = World(counters)
+    assign, failures = counters.assign, [StoreUnavailable("no")]
+
+    def failing(number: int, position: object) -> None:
+        if failures:
+            raise failures.pop()
+        assign(number, position)
+
+    counters.assign = failing  # type: ignore[method-assign]
+    world.assigned()
+    assert world.engine.assigned == {}
+    assert world.assignment.active == set()
+    world.clock.now += 60
+    world.assignment.poll()
+    assert world.engine.assigned[0]["counters"] == CountersPosition(40)
+    assert world.assignment.active == {0}

@@ -31,6 +31,7 @@ def test_progress_is_healthy() -> None:
     ("state", "words"),
     [
         (replace(GOOD, turned=900.0), "loop has not turned for 101 s"),
+        (replace(GOOD, commits_failing_since=900.0), "No commit was confirmed for 101 s"),
         (replace(GOOD, member=False), "not a steady member"),
         (replace(GOOD, sinks=(replace(SINK, failing_since=900.0, last_error="disk"),)), "failing for 101 s: disk"),
         (replace(GOOD, sinks=(replace(SINK, oldest_unwritten=900.0),)), "waits for 101 s"),

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from simulated import ManualClock
+from simulated import ManualClock, Stats
 
 from flurry_fast import _core, _wire
 from flurry_fast.config.model import Consume, Counters
@@ -228,6 +228,7 @@ class LogSource:
 
     def __init__(self, world: World, process: Process) -> None:
         self._world, self._process = world, process
+        self.stats = Stats()
         self._listener: Listener | None = None
         self._next: int | None = None
         self._paused = self._joined = False

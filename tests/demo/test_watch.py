@@ -54,11 +54,11 @@ def _sample(at: float, absorbed: int) -> Sample:
 def test_seconds_of_a_run_with_a_kill() -> None:
     samples = [
         _sample(0.2, 0),
-        _sample(0.9, 10),
-        _sample(1.5, 30),
-        _sample(3.1, 30),
-        _sample(3.9, 60),
-        _sample(4.0, 60),
+        _sample(0.5, 0),
+        _sample(1.5, 10),
+        _sample(2.25, 30),
+        _sample(3.9, 30),
+        _sample(4.0, 30),
     ]
-    assert per_second(samples, [Kill(2.5, 1, 0)]) == [(10.0, False), (20.0, False), (0.0, True), (30.0, False)]
+    assert per_second(samples, [Kill(3.5, 1, 0)]) == [(5.0, False), (20.0, False), (5.0, False), (0.0, True)]
     assert per_second([], []) == []

@@ -26,7 +26,7 @@ from flurry_fast.verify import blocks
 from flurry_fast.verify.audit import Audit, AuditImpossible, audit
 from flurry_fast.verify.plan import CountedPlan
 
-from .logs import INCARNATION, TOPIC, Consumer, generated
+from .logs import INCARNATION, TOPIC, Consumer, generated, manifest
 
 PLAN = _core.Plan.parse(files("flurry_fast").joinpath("plans/default.toml").read_text())
 COUNTED = CountedPlan.parse(PLAN.toml)
@@ -290,6 +290,23 @@ def test_the_command(tmp_path: Path) -> None:
     assert result["ok"]
     assert result["records"] == 60
     assert [partition["findings"] for partition in result["partitions"]] == [[], []]
+    sent = tmp_path / "manifest.jsonl"
+    sent.write_text("\n".join(manifest(consumer.logs)) + "\n")
+    said = runner.invoke(main, [*arguments, "--complete", "--manifest", str(sent)])
+    assert said.exit_code == 0, said.output
+    assert "blocks are what the manifest gives" in said.stdout
+    lines = sent.read_text().splitlines()
+    sent.write_text("\n".join(lines[:-1]) + "\n")
+    said = runner.invoke(main, [*arguments, "--manifest", str(sent)])
+    assert said.exit_code == 1
+    assert "the reports go from 0 to" in said.stderr
+    sent.write_text("\n".join(lines[1:]) + "\n")
+    said = runner.invoke(main, [*arguments, "--manifest", str(sent)])
+    assert said.exit_code == 1
+    assert "offset 0 is not in the manifest" in said.stderr
+    said = runner.invoke(main, [*arguments, "--manifest", str(sent), "--incarnation", "77777777"])
+    assert said.exit_code == 1
+    assert "one of 00000077" in said.stderr
     archive_files(consumer)[-1].unlink()
     said = runner.invoke(main, arguments)
     assert said.exit_code == 0
