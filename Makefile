@@ -31,7 +31,7 @@ lint: build $(VENV)/.dev ## Check style, types and stubs of Python and Rust
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
-	$(PY) -m mypy.stubtest flurry_fast._core flurry_fast._wire
+	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist .ci/stubtest-allowlist flurry_fast._core flurry_fast._wire
 	cargo fmt --manifest-path rust/Cargo.toml --all --check
 	$(CARGO) clippy --quiet --manifest-path rust/Cargo.toml --workspace --all-targets --locked -- -D warnings
 

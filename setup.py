@@ -54,7 +54,12 @@ setup(
         [wire],
         build_dir="build/cython",
         include_path=["csrc"],
-        compiler_directives={"language_level": 3, "freethreading_compatible": False},
+        compiler_directives={
+            "language_level": 3,
+            "freethreading_compatible": False,
+            "auto_pickle": False,  # nothing here outlives its process
+            "autotestdict": False,
+        },
     ),
     rust_extensions=[core],
     zip_safe=False,

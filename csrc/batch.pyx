@@ -48,9 +48,6 @@ cdef class Batch:
         self.head.abi = FF_BATCH_ABI
         self.held = []
 
-    def __init__(self):
-        raise TypeError("a Batch comes from Drain.drain, Batch.from_messages or Batch.from_buffers")
-
     def __dealloc__(self):
         self.free_all()
 

@@ -101,7 +101,7 @@ class Drain:
     Close the drain before the consumer: `Consumer.close` waits for ever for a queue of ours.
     """
 
-    def __init__(self, consumer: Consumer) -> None:
+    def __new__(cls, consumer: Consumer) -> Drain:
         """Raises DrainUnavailable where the handle can not be shared, RuntimeError for a closed consumer."""
 
     @property
