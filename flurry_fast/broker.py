@@ -158,7 +158,18 @@ class EmbeddedBroker:
         root = str(Path(__file__).resolve().parents[1])
         search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "flurry_fast", "broker", "--file", str(path), "--json", "--until-eof", *arguments],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "flurry_fast",
+                "broker",
+                "--file",
+                str(path),
+                "--json",
+                "--until-eof",
+                *arguments,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

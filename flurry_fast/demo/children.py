@@ -31,12 +31,12 @@ class Child:
             output.write(f"--- flurry-fast {' '.join(arguments)}\n".encode())
             output.flush()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "flurry_fast", *arguments],
+                [sys.executable, "-P", "-m", "flurry_fast", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                env=_environment(),
             )
         self.pid = self._process.pid
 
@@ -77,6 +77,12 @@ class Child:
         code = self.wait(timeout)
         if code != 0:
             raise self.failure(f"did not end cleanly ({_how(code)})")
+
+
+def _environment() -> dict[str, str]:
+    """So that a child runs this very package, even in a folder that holds another one of that name."""
+    search = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, search)), "PYTHONUNBUFFERED": "1"}
 
 
 def _how(code: int) -> str:
