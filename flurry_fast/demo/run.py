@@ -54,6 +54,7 @@ class Stage:
         self._watch = Watch(workspace)
         self._picture = Picture()
         self._kills: list[Kill] = []
+        self._spared_until = 0.0
         self._broker: Child | None = None
         self._simulator: Child | None = None
         self._consumer: Child | None = None
@@ -121,7 +122,8 @@ class Stage:
         return [seconds * (0.1 + 0.8 * (place + random.random()) / kills) for place in range(kills)]
 
     def _ready_to_be_killed(self) -> bool:
-        return self._watch.samples[-1].up
+        """It has been reading for a while: how long is left to chance."""
+        return self._watch.samples[-1].up and self._watch.now() >= self._spared_until
 
     def _kill_consumer(self) -> None:
         assert self._consumer is not None
@@ -190,6 +192,7 @@ class Stage:
 
     def _note_return(self, sample: Sample) -> None:
         if self._kills and self._kills[-1].back_after is None and sample.up:
+            self._spared_until = sample.at + random.uniform(0.0, 2.0)
             self._kills[-1] = replace(self._kills[-1], back_after=sample.at - self._kills[-1].at)
             self._screen.say(f"the next consumer is reading, {self._kills[-1].back_after:.1f} s after the kill")
 
