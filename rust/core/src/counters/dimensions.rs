@@ -5,6 +5,7 @@ use std::io::Write;
 use super::ops::{EMPTY, Ops, Piece};
 use super::program::Program;
 use crate::plan::{Dimension, REPORT_SLOTS, SESSION_SLOTS};
+use crate::reason::Reason;
 use crate::report::{ErrorRecord, Report, Session};
 use crate::wire::text;
 use crate::zone::local_hour;
@@ -12,48 +13,53 @@ use crate::zone::local_hour;
 /// Mean Gregorian year.
 const YEAR_MS: i64 = 31_556_952_000;
 
-/// The values of one scope and their fingerprints; unwanted ones stay empty.
-pub(super) struct Values<'b, const N: usize> {
-    pub pieces: [Piece<'b>; N],
-    pub prints: [u128; N],
+/// Fingerprints of the values of a report and a session. Those that no rollup
+/// asks for are never looked at and may be of another report.
+#[derive(Default)]
+pub(super) struct Prints {
+    pub report: [u128; REPORT_SLOTS],
+    pub session: [u128; SESSION_SLOTS],
 }
 
-pub(super) type ReportValues<'b> = Values<'b, REPORT_SLOTS>;
-pub(super) type SessionValues<'b> = Values<'b, SESSION_SLOTS>;
-
-impl<'b, const N: usize> Values<'b, N> {
-    pub(super) fn empty() -> Self {
-        Self {
-            pieces: [EMPTY; N],
-            prints: [0; N],
-        }
+/// Sets one value of a scope whose texts begin at `start`.
+#[inline]
+fn set<'b>(
+    program: &Program,
+    ops: &mut Ops<'b>,
+    (start, prints): (u32, &mut [u128]),
+    dimension: Dimension,
+    piece: Piece<'b>,
+) {
+    let slot = dimension.slot();
+    if let Some(print) = prints.get_mut(slot) {
+        *print = program.keys.text(ops.bytes(piece));
     }
-
-    #[inline]
-    pub(super) fn set(
-        &mut self,
-        program: &Program,
-        ops: &Ops<'b>,
-        dimension: Dimension,
-        piece: Piece<'b>,
-    ) {
-        let slot = dimension.slot();
-        if let (Some(to), Some(print)) = (self.pieces.get_mut(slot), self.prints.get_mut(slot)) {
-            *to = piece;
-            *print = program.keys.text(ops.bytes(piece));
-        }
-    }
+    ops.set_piece(start as usize + slot, piece);
 }
 
-/// The report's own dimensions.
+/// The only dimension of an unreadable record. Returns where the texts begin.
+pub(super) fn of_unreadable(
+    program: &Program,
+    ops: &mut Ops<'_>,
+    reason: Reason,
+    prints: &mut Prints,
+) -> u32 {
+    let start = ops.push([EMPTY; REPORT_SLOTS]);
+    let name = Piece::Borrowed(reason.name().as_bytes());
+    let to = (start, &mut prints.report[..]);
+    set(program, ops, to, Dimension::Reason, name);
+    start
+}
+
+/// The report's own dimensions. Returns where their texts begin.
 pub(super) fn of_report<'b>(
     program: &Program,
     ops: &mut Ops<'b>,
     report: &Report<'b>,
-    shift: i64,
-    receive_ms: i64,
-) -> ReportValues<'b> {
-    let mut values = ReportValues::empty();
+    (shift, receive_ms): (i64, i64),
+    prints: &mut Prints,
+) -> u32 {
+    let start = ops.push([EMPTY; REPORT_SLOTS]);
     for &dimension in &program.wanted.report {
         let piece = match dimension {
             Dimension::AgentVersion => decimal(ops, report.agent_version),
@@ -75,20 +81,23 @@ pub(super) fn of_report<'b>(
             }
             _ => EMPTY,
         };
-        values.set(program, ops, dimension, piece);
+        let to = (start, &mut prints.report[..]);
+        set(program, ops, to, dimension, piece);
     }
-    values
+    start
 }
 
-/// The dimensions of a session that counts at `time_ms`.
+/// The dimensions of a session that counts at `time_ms`. Returns where their
+/// texts begin.
 pub(super) fn of_session<'b>(
     program: &Program,
     ops: &mut Ops<'b>,
     report: &Report<'b>,
     session: &Session<'b>,
     time_ms: i64,
-) -> SessionValues<'b> {
-    let mut values = SessionValues::empty();
+    prints: &mut Prints,
+) -> u32 {
+    let start = ops.push([EMPTY; SESSION_SLOTS]);
     for &dimension in &program.wanted.session {
         let piece = match dimension {
             Dimension::AppVersion => ops.normal(session.app_version, report.non_ascii),
@@ -111,23 +120,27 @@ pub(super) fn of_session<'b>(
             Dimension::SessionLength => Piece::Borrowed(session_length(session.duration_ms)),
             _ => EMPTY,
         };
-        values.set(program, ops, dimension, piece);
+        let to = (start, &mut prints.session[..]);
+        set(program, ops, to, dimension, piece);
     }
-    values
+    start
 }
 
 /// For the report itself: what of a session's dimensions the envelope knows.
+/// Returns where the texts begin.
 pub(super) fn of_envelope<'b>(
     program: &Program,
     ops: &mut Ops<'b>,
     report: &Report<'b>,
-) -> SessionValues<'b> {
-    let mut values = SessionValues::empty();
+    prints: &mut Prints,
+) -> u32 {
+    let start = ops.push([EMPTY; SESSION_SLOTS]);
     if program.wanted.session.contains(&Dimension::AppVersion) {
         let piece = ops.normal(report.app_version, report.non_ascii);
-        values.set(program, ops, Dimension::AppVersion, piece);
+        let to = (start, &mut prints.session[..]);
+        set(program, ops, to, Dimension::AppVersion, piece);
     }
-    values
+    start
 }
 
 /// The dimension `error_kind`.

@@ -2,13 +2,13 @@
 //! decoded whole, so what it adds is never taken back.
 
 use super::dimensions::{
-    ReportValues, SessionValues, error_kind, is_crash, of_envelope, of_report, of_session,
+    Prints, error_kind, is_crash, of_envelope, of_report, of_session, of_unreadable,
 };
 use super::ops::{Op, Ops, Piece};
 use super::program::{Program, Step};
 use super::sessions::{Seen, Survivors};
 use crate::clock::{EffectiveTime, bucket};
-use crate::plan::{Dimension, SESSION_MEASURES};
+use crate::plan::SESSION_MEASURES;
 use crate::reason::Reason;
 use crate::report::{Report, Session, slice};
 
@@ -43,6 +43,7 @@ pub struct Emitter {
     survivors: Survivors,
     names: Seen,
     distinct: [Seen; 8],
+    prints: Prints,
     /// Per rollup of the level at hand: its fingerprint without the leaf's values.
     bases: Vec<u128>,
 }
@@ -51,7 +52,6 @@ pub struct Emitter {
 struct Place<'v, 'b> {
     report: &'v Report<'b>,
     session: &'v Session<'b>,
-    values: SessionValues<'b>,
     /// Fingerprint of the block, as all groups have it in them.
     block_print: u128,
     scope: u32,
@@ -76,13 +76,10 @@ impl Emitter {
         let Some((block, print)) = gate.admit(b"", app, hour) else {
             return tally;
         };
-        let name = Piece::Borrowed(reason.name().as_bytes());
-        let mut values = ReportValues::empty();
-        values.set(program, ops, Dimension::Reason, name);
-        let at = ops.push_report(&values.pieces);
+        let at = of_unreadable(program, ops, reason, &mut self.prints);
         let scope = ops.push_scope(block, at, 0);
         if let Some(step) = program.rollups.get(program.unreadable) {
-            let print = step.print_of_report(program.keys.of_block(print), &values);
+            let print = step.print(program.keys.of_block(print), &self.prints);
             step.emit(ops, print, scope, 0, &[1]);
         }
         tally
@@ -106,19 +103,18 @@ impl Emitter {
         let shift = program
             .time
             .shift(report.created_ms, receive_ms, report.protocol);
-        let values = of_report(program, ops, report, shift, receive_ms);
-        let report_at = ops.push_report(&values.pieces);
+        let times = (shift, receive_ms);
+        let report_at = of_report(program, ops, report, times, &mut self.prints);
         if !program.reports.is_empty()
             && let Some((block, print)) = gate.admit(report.api_key, app, hour)
         {
-            let envelope = of_envelope(program, ops, report);
-            let session_at = ops.push_session(&envelope.pieces);
+            let session_at = of_envelope(program, ops, report, &mut self.prints);
             let scope = ops.push_scope(block, report_at, session_at);
             let print = program.keys.of_block(print);
             let mut measures = [0; SESSION_MEASURES];
             measures[0] = 1;
             for step in &program.reports {
-                let print = step.print_of_session(print, &values, &envelope);
+                let print = step.print(print, &self.prints);
                 step.emit(ops, print, scope, 0, &measures);
             }
         }
@@ -139,19 +135,17 @@ impl Emitter {
             let Some((block, print)) = gate.admit(report.api_key, app, hour) else {
                 continue;
             };
-            let session_values = of_session(program, ops, report, session, time.ms);
-            let session_at = ops.push_session(&session_values.pieces);
+            let session_at = of_session(program, ops, report, session, time.ms, &mut self.prints);
             let place = Place {
                 report,
                 session,
-                values: session_values,
                 block_print: program.keys.of_block(print),
                 scope: ops.push_scope(block, report_at, session_at),
             };
-            place.emit_session(program, ops, &values, time);
-            self.emit_events(program, ops, &values, &place, gate);
-            self.emit_parameters(program, ops, &values, &place, gate);
-            self.emit_errors(program, ops, &values, &place, gate);
+            place.emit_session(program, ops, &self.prints, time);
+            self.emit_events(program, ops, &place, gate);
+            self.emit_parameters(program, ops, &place, gate);
+            self.emit_errors(program, ops, &place, gate);
             if ops.is_full() {
                 gate.apply(ops);
             }
@@ -164,7 +158,6 @@ impl Emitter {
         &mut self,
         program: &Program,
         ops: &mut Ops<'b>,
-        values: &ReportValues<'b>,
         place: &Place<'_, 'b>,
         gate: &mut impl Gate<'b>,
     ) {
@@ -172,7 +165,7 @@ impl Emitter {
             return;
         }
         self.names.clear();
-        place.bases(&program.events, values, &mut self.bases);
+        place.bases(&program.events, &self.prints, &mut self.bases);
         for &(name, count) in slice(&place.report.counts, &place.session.counts) {
             let name = place.leaf(program, ops, name);
             let is_new = !program.wanted.event_sessions || self.names.insert(name.1);
@@ -196,7 +189,6 @@ impl Emitter {
         &mut self,
         program: &Program,
         ops: &mut Ops<'b>,
-        values: &ReportValues<'b>,
         place: &Place<'_, 'b>,
         gate: &mut impl Gate<'b>,
     ) {
@@ -204,7 +196,7 @@ impl Emitter {
             return;
         }
         self.distinct.iter_mut().for_each(Seen::clear);
-        place.bases(&program.parameters, values, &mut self.bases);
+        place.bases(&program.parameters, &self.prints, &mut self.bases);
         for event in slice(&place.report.events, &place.session.events) {
             if event.params.is_empty() {
                 continue;
@@ -215,7 +207,7 @@ impl Emitter {
                 let (value, value_print) = place.leaf(program, ops, value);
                 let pieces = [name, parameter, value];
                 let prints = [name_print, parameter_print, value_print];
-                let leaf = ops.push_leaf(pieces);
+                let leaf = ops.push(pieces);
                 let is_new = self.note_distinct(program, &prints);
                 for (step, base) in program.parameters.iter().zip(&self.bases) {
                     let print = add(*base, &step.leaf, &prints);
@@ -232,7 +224,6 @@ impl Emitter {
         &mut self,
         program: &Program,
         ops: &mut Ops<'b>,
-        values: &ReportValues<'b>,
         place: &Place<'_, 'b>,
         gate: &mut impl Gate<'b>,
     ) {
@@ -240,12 +231,12 @@ impl Emitter {
         if program.errors.is_empty() || errors.is_empty() {
             return;
         }
-        place.bases(&program.errors, values, &mut self.bases);
+        place.bases(&program.errors, &self.prints, &mut self.bases);
         for error in errors {
             let (id, id_print) = place.leaf(program, ops, error.error_id);
             let kind = error_kind(error);
             let prints = [id_print, program.keys.text(kind)];
-            let leaf = ops.push_leaf([id, Piece::Borrowed(kind)]);
+            let leaf = ops.push([id, Piece::Borrowed(kind)]);
             let measures = [1, u64::from(is_crash(error))];
             for (step, base) in program.errors.iter().zip(&self.bases) {
                 let print = add(*base, &step.leaf, &prints);
@@ -265,7 +256,7 @@ impl Emitter {
         (piece, print): (Piece<'b>, u128),
         measures: [u64; 3],
     ) {
-        let leaf = ops.push_leaf([piece]);
+        let leaf = ops.push([piece]);
         for (step, base) in program.events.iter().zip(&self.bases) {
             let print = add(*base, &step.leaf, &[print]);
             step.emit(ops, print, scope, leaf, &measures);
@@ -315,7 +306,7 @@ impl<'b> Place<'_, 'b> {
         &self,
         program: &Program,
         ops: &mut Ops<'b>,
-        values: &ReportValues<'b>,
+        prints: &Prints,
         time: EffectiveTime,
     ) {
         if program.sessions.is_empty() {
@@ -323,7 +314,7 @@ impl<'b> Place<'_, 'b> {
         }
         let measures = self.measures(program, time);
         for step in &program.sessions {
-            let print = step.print_of_session(self.block_print, values, &self.values);
+            let print = step.print(self.block_print, prints);
             step.emit(ops, print, self.scope, 0, &measures);
         }
     }
@@ -352,12 +343,12 @@ impl<'b> Place<'_, 'b> {
     }
 
     /// The fingerprints of these rollups, but for the values of a leaf.
-    fn bases(&self, steps: &[Step], values: &ReportValues<'b>, bases: &mut Vec<u128>) {
+    fn bases(&self, steps: &[Step], prints: &Prints, bases: &mut Vec<u128>) {
         bases.clear();
         bases.extend(
             steps
                 .iter()
-                .map(|step| step.print_of_session(self.block_print, values, &self.values)),
+                .map(|step| step.print(self.block_print, prints)),
         );
     }
 
@@ -369,22 +360,12 @@ impl<'b> Place<'_, 'b> {
 }
 
 impl Step {
-    fn print_of_report(&self, block: u128, report: &ReportValues<'_>) -> u128 {
-        add(block.wrapping_add(self.salt), &self.report, &report.prints)
-    }
-
+    /// The fingerprint of a group of this rollup, but for the values of a leaf.
     #[inline]
-    fn print_of_session(
-        &self,
-        block: u128,
-        report: &ReportValues<'_>,
-        session: &SessionValues<'_>,
-    ) -> u128 {
-        add(
-            self.print_of_report(block, report),
-            &self.session,
-            &session.prints,
-        )
+    fn print(&self, block: u128, prints: &Prints) -> u128 {
+        let print = block.wrapping_add(self.salt);
+        let print = add(print, &self.report, &prints.report);
+        add(print, &self.session, &prints.session)
     }
 
     /// Pushes one operation; `all` are the measures of the rollup's level.

@@ -1,7 +1,6 @@
 //! Operations: what reports add, gathered until there are enough of them that
 //! the cache misses of applying them overlap.
 
-use crate::plan::{LEAF_SLOTS, REPORT_SLOTS, SESSION_SLOTS};
 use crate::wire::text;
 
 /// Operations worth a trip to the table.
@@ -139,25 +138,19 @@ impl<'b> Ops<'b> {
         }
     }
 
-    pub(super) fn push_report(&mut self, pieces: &[Piece<'b>; REPORT_SLOTS]) -> u32 {
-        self.push(pieces)
-    }
-
-    pub(super) fn push_session(&mut self, pieces: &[Piece<'b>; SESSION_SLOTS]) -> u32 {
-        self.push(pieces)
-    }
-
+    /// Appends texts; returns where they begin.
     #[inline]
-    pub(super) fn push_leaf<const N: usize>(&mut self, pieces: [Piece<'b>; N]) -> u32 {
-        const { assert!(N <= LEAF_SLOTS) };
-        self.push(&pieces)
-    }
-
-    #[inline]
-    fn push<const N: usize>(&mut self, pieces: &[Piece<'b>; N]) -> u32 {
+    pub(super) fn push<const N: usize>(&mut self, pieces: [Piece<'b>; N]) -> u32 {
         let at = self.pieces.len() as u32;
-        self.pieces.extend_from_slice(pieces);
+        self.pieces.extend(pieces);
         at
+    }
+
+    #[inline]
+    pub(super) fn set_piece(&mut self, at: usize, piece: Piece<'b>) {
+        if let Some(to) = self.pieces.get_mut(at) {
+            *to = piece;
+        }
     }
 
     pub(super) fn push_scope(&mut self, block: u32, report: u32, session: u32) -> u32 {

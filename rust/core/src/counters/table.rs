@@ -31,8 +31,13 @@ pub struct TableFull;
 /// Groups by fingerprint.
 pub(super) struct GroupTable {
     slots: Vec<Slot>,
+    /// Per slot the bits that chose it: only growing needs them, so they lie apart.
+    homes: Vec<u32>,
+    /// 32 less the number of bits of a slot's place.
+    shift: u32,
     used: usize,
-    /// Per group a header (home bits and group number), then its measures.
+    /// One unused number, so that no group lies at 0; then the measures of the
+    /// groups, in the order in which they were made.
     values: Vec<u64>,
     groups: Vec<Group>,
     keys: Vec<u8>,
@@ -57,19 +62,29 @@ impl Print {
     }
 }
 
-fn header(home: u32, group: u32) -> u64 {
-    u64::from(home) << 32 | u64::from(group)
-}
-
 impl GroupTable {
     pub fn new() -> Self {
+        Self::with_slots(FIRST_SLOTS)
+    }
+
+    /// `slots` is a power of two, at most 2^32.
+    fn with_slots(slots: usize) -> Self {
         Self {
-            slots: vec![Slot::default(); FIRST_SLOTS],
+            slots: vec![Slot::default(); slots],
+            homes: vec![0; slots],
+            shift: 32 - slots.trailing_zeros(),
             used: 0,
-            values: Vec::new(),
+            values: vec![0],
             groups: Vec::new(),
             keys: Vec::new(),
         }
+    }
+
+    /// Where the search for a fingerprint starts: the upper bits, so that
+    /// growing keeps the order and streams through memory.
+    #[inline]
+    fn start(&self, home: u32) -> usize {
+        (u64::from(home) >> self.shift) as usize
     }
 
     /// Groups with a line of their own.
@@ -79,7 +94,7 @@ impl GroupTable {
 
     /// Bytes that it holds on to.
     pub fn bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot>()
+        self.slots.capacity() * (size_of::<Slot>() + size_of::<u32>())
             + self.values.capacity() * 8
             + self.groups.capacity() * size_of::<Group>()
             + self.keys.capacity()
@@ -87,16 +102,15 @@ impl GroupTable {
 
     /// Bytes that one group adds, about: for per-block accounts.
     pub fn group_bytes(width: usize, key: usize) -> usize {
-        2 * size_of::<Slot>() + size_of::<Group>() + 8 * (width + 1) + key
+        2 * (size_of::<Slot>() + size_of::<u32>()) + size_of::<Group>() + 8 * width + key
     }
 
     /// Reads the slot where a group would be, so that it is in the cache when
     /// [`Self::find`] comes. The result only keeps the load alive.
     #[inline]
     pub fn touch(&self, print: u128) -> u64 {
-        let home = Print::of(print).home as usize;
         self.slots
-            .get(home & (self.slots.len() - 1))
+            .get(self.start(Print::of(print).home))
             .map_or(0, |slot| slot.tag)
     }
 
@@ -111,7 +125,7 @@ impl GroupTable {
     pub fn find(&self, print: u128) -> u32 {
         let print = Print::of(print);
         let mask = self.slots.len() - 1;
-        let mut place = print.home as usize & mask;
+        let mut place = self.start(print.home);
         loop {
             match self.slots.get(place) {
                 Some(slot) if slot.at != 0 => {
@@ -169,8 +183,7 @@ impl GroupTable {
             .filter(|number| *number != NONE)
             .ok_or(TableFull)?;
         let key_start = self.keys.len();
-        let home = Print::of(print).home;
-        let at = self.reserve(width, header(home, number))?;
+        let at = self.reserve(width)?;
         key(&mut self.keys);
         let key_length = u32::try_from(self.keys.len() - key_start).map_err(|_| TableFull)?;
         self.groups.push(Group {
@@ -180,7 +193,10 @@ impl GroupTable {
             key_length,
         });
         if (self.used + 1) * 4 > self.slots.len() * 3 {
-            self.grow(self.slots.len() * 2);
+            if self.shift == 0 {
+                return Err(TableFull);
+            }
+            self.grow();
         }
         self.place(Print::of(print), at);
         Ok((number, at))
@@ -188,27 +204,28 @@ impl GroupTable {
 
     /// Values without a key of their own: an `(other)`.
     pub fn insert_other(&mut self, width: usize) -> Result<u32, TableFull> {
-        self.reserve(width, header(0, NONE))
+        self.reserve(width)
     }
 
-    fn reserve(&mut self, width: usize, header: u64) -> Result<u32, TableFull> {
-        let at = u32::try_from(self.values.len() + 1).map_err(|_| TableFull)?;
-        u32::try_from(self.values.len() + 1 + width).map_err(|_| TableFull)?;
-        self.values.push(header);
+    fn reserve(&mut self, width: usize) -> Result<u32, TableFull> {
+        let at = u32::try_from(self.values.len()).map_err(|_| TableFull)?;
+        u32::try_from(self.values.len() + width).map_err(|_| TableFull)?;
         self.values.resize(self.values.len() + width, 0);
         Ok(at)
     }
 
     fn place(&mut self, print: Print, at: u32) {
         let mask = self.slots.len() - 1;
-        let mut place = print.home as usize & mask;
-        while let Some(slot) = self.slots.get_mut(place) {
+        let mut place = self.start(print.home);
+        while let (Some(slot), Some(home)) = (self.slots.get_mut(place), self.homes.get_mut(place))
+        {
             if slot.at == 0 {
                 *slot = Slot {
                     tag: print.tag,
                     check: print.check,
                     at,
                 };
+                *home = print.home;
                 self.used += 1;
                 return;
             }
@@ -216,44 +233,37 @@ impl GroupTable {
         }
     }
 
-    fn grow(&mut self, slots: usize) {
+    fn grow(&mut self) {
+        let slots = self.slots.len() * 2;
         let old = std::mem::replace(&mut self.slots, vec![Slot::default(); slots]);
+        let homes = std::mem::replace(&mut self.homes, vec![0; slots]);
+        self.shift -= 1;
         self.used = 0;
-        for slot in old.iter().filter(|slot| slot.at != 0) {
-            let home = self.home(slot);
-            self.place(
-                Print {
-                    tag: slot.tag,
-                    check: slot.check,
-                    home,
-                },
-                slot.at,
-            );
+        for (slot, home) in old.iter().zip(homes) {
+            if slot.at != 0 {
+                let (tag, check) = (slot.tag, slot.check);
+                self.place(Print { tag, check, home }, slot.at);
+            }
         }
-    }
-
-    fn header(&self, slot: &Slot) -> u64 {
-        let at = slot.at as usize;
-        self.values.get(at.wrapping_sub(1)).copied().unwrap_or(0)
-    }
-
-    fn home(&self, slot: &Slot) -> u32 {
-        (self.header(slot) >> 32) as u32
     }
 
     /// Per group number its fingerprint: what is needed to move groups to
     /// another table.
     pub fn prints(&self) -> Vec<u128> {
-        let mut prints = vec![0; self.groups.len()];
-        for slot in self.slots.iter().filter(|slot| slot.at != 0) {
-            let header = self.header(slot);
-            if let Some(print) = prints.get_mut(header as u32 as usize) {
-                *print = u128::from(slot.tag) << 64
-                    | u128::from(slot.check) << 32
-                    | u128::from(header >> 32);
+        let mut by_place = vec![0u128; self.values.len() + 1];
+        for (slot, home) in self.slots.iter().zip(&self.homes) {
+            if slot.at != 0
+                && let Some(print) = by_place.get_mut(slot.at as usize)
+            {
+                let tag = u128::from(slot.tag) << 64;
+                *print = tag | u128::from(slot.check) << 32 | u128::from(*home);
             }
         }
-        prints
+        let place = |group: &Group| by_place.get(group.at as usize).copied();
+        self.groups
+            .iter()
+            .map(|group| place(group).unwrap_or(0))
+            .collect()
     }
 
     /// An empty table with room for a share (`part` of `whole`) of this one's groups.
@@ -263,13 +273,11 @@ impl GroupTable {
         };
         let groups = share(self.groups.len());
         let slots = (groups * 3 / 2).next_power_of_two().max(FIRST_SLOTS);
-        Self {
-            slots: vec![Slot::default(); slots],
-            used: 0,
-            values: Vec::with_capacity(share(self.values.len())),
-            groups: Vec::with_capacity(groups),
-            keys: Vec::with_capacity(share(self.keys.len())),
-        }
+        let mut table = Self::with_slots(slots);
+        table.values.reserve_exact(share(self.values.len()));
+        table.groups.reserve_exact(groups);
+        table.keys.reserve_exact(share(self.keys.len()));
+        table
     }
 }
 
@@ -277,4 +285,65 @@ impl GroupTable {
 #[inline]
 pub(super) fn keep(sum: u64) {
     black_box(sum);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::fingerprint::Keys;
+
+    fn filled(keys: &Keys, groups: u32) -> GroupTable {
+        let mut table = GroupTable::new();
+        for number in 0..groups {
+            let text = number.to_string();
+            let print = keys.text(text.as_bytes());
+            assert_eq!(table.find(print), 0);
+            let width = 1 + number as usize % 3;
+            let (made, at) = table
+                .insert(print, width, NONE, |out| out.extend(text.bytes()))
+                .unwrap();
+            assert_eq!(made, number);
+            table.add(at, &vec![u64::from(number); width]);
+        }
+        table
+    }
+
+    #[test]
+    fn every_group_is_found_again_after_growing() {
+        let keys = Keys::random();
+        let mut table = filled(&keys, 50_000);
+        for number in 0..50_000 {
+            let text = number.to_string();
+            let at = table.find(keys.text(text.as_bytes()));
+            let group = *table.group(number).unwrap();
+            assert_eq!(group.at, at);
+            assert_eq!(table.key(&group), text.as_bytes());
+            let width = 1 + number as usize % 3;
+            table.add(at, &vec![u64::MAX - 7; width]);
+            let sum = u64::from(number).saturating_add(u64::MAX - 7);
+            assert_eq!(table.values(at, width), vec![sum; width]);
+        }
+        assert_eq!(table.find(keys.text(b"nobody")), 0);
+    }
+
+    #[test]
+    fn fingerprints_can_be_had_back() {
+        let keys = Keys::random();
+        let table = filled(&keys, 5_000);
+        let prints = table.prints();
+        assert_eq!(prints.len(), 5_000);
+        for (number, print) in prints.iter().enumerate() {
+            assert_eq!(*print, keys.text(number.to_string().as_bytes()));
+        }
+    }
+
+    /// A growing table keeps slots in order, so most of its life a lookup
+    /// looks at fewer than two slots.
+    #[test]
+    fn the_table_is_never_more_than_three_quarters_full() {
+        let table = filled(&Keys::random(), 20_000);
+        assert!(table.used * 4 <= table.slots.len() * 3);
+        assert_eq!(table.used, 20_000);
+        assert!(table.slots.len() <= 1 << 15);
+    }
 }
