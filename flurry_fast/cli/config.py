@@ -27,7 +27,7 @@ def command() -> None:
 def check(loaded: Loaded) -> None:
     """Say whether the settings are valid; exit 2 with every problem if not."""
     _check_files(loaded)
-    count = len(loaded.origins)
+    count = sum(not origin.startswith("default") for origin in loaded.origins.values())
     click.echo(f"The configuration is valid: {count} setting{'s' * (count != 1)} changed, the rest are defaults.")
 
 

@@ -18,6 +18,8 @@ from flurry_fast.errors import ConfigError, ConfigProblem
 ENV_PREFIX = "FLURRY_FAST_"
 ENV_FILE = "FLURRY_FAST_CONFIG"
 DEFAULT_FILE = Path("flurry-fast.toml")
+EMBEDDED_AGES = (("counters", "flush_age"), ("archive", "roll_age"))
+EMBEDDED_AGE = 2.0  # seconds
 TABLES = {("kafka", "librdkafka"), ("kafka", "secret_files")}  # free-form: their keys are librdkafka's names
 
 
@@ -55,9 +57,22 @@ def load(path: Path | None, overrides: Mapping[str, str], environ: Mapping[str, 
     if problems:
         raise ConfigError(problems)
     try:
-        return Loaded(Settings.model_validate(values), origins)
+        return _for_embedded_broker(Loaded(Settings.model_validate(values), origins))
     except ValidationError as error:
         raise ConfigError(_explain(error, origins, str(path) if path else "settings")) from None
+
+
+def _for_embedded_broker(loaded: Loaded) -> Loaded:
+    """It keeps 5 MiB a partition until that is committed: ages that suit a cluster would make every producer wait."""
+    settings, origins = loaded.settings, dict(loaded.origins)
+    if settings.kafka.bootstrap is not None:
+        return loaded
+    for section, key in EMBEDDED_AGES:
+        part = getattr(settings, section)
+        if key not in part.model_fields_set:
+            settings = settings.model_copy(update={section: part.model_copy(update={key: EMBEDDED_AGE})})
+            origins[f"{section}.{key}"] = "default for the embedded broker"
+    return Loaded(settings, origins)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class Counters(Section):
         10.0,
         gt=0,
         le=86400,
-        description="Flush when the oldest unwritten record is this old.",
+        description="Flush when the oldest unwritten record is this old (unset with the embedded broker: 2s).",
         json_schema_extra=SECONDS,
     )
     chunk_rows: int = Field(2_000, ge=1, le=100_000, description="Blocks of one store call.")
@@ -173,7 +173,7 @@ class Archive(Section):
         60.0,
         gt=0,
         le=86400,
-        description="Close a file when its first report waited this long; bounds what is read again after a crash.",
+        description="Close a file when its first report waited this long (unset with the embedded broker: 2s).",
         json_schema_extra=SECONDS,
     )
     compression_level: int = Field(1, ge=1, le=19, description="Zstandard level; higher ones gain little.")

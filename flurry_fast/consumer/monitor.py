@@ -152,7 +152,7 @@ class Monitor:
             "sessions": state.engine.get("sessions", 0),
             "data_points": state.engine.get("data_points", 0),
             "unreadable": sum(state.unreadable.values()),
-            "unreadable_by_reason": dict(state.unreadable),
+            "unreadable_by_reason": {reason: count for reason, count in state.unreadable.items() if count},
             "records_per_second": round(records_s, 1),
             "data_points_per_second": round(points_s, 1),
             "flushes": sinks["counters"].flushes if "counters" in sinks else 0,

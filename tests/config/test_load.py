@@ -32,7 +32,19 @@ def test_later_places_win(tmp_path: Path) -> None:
         "kafka.group": str(path),
         "consume.memory": str(path),
         "log.level": "environment variable FLURRY_FAST_LOG__LEVEL",
+        "counters.flush_age": "default for the embedded broker",
+        "archive.roll_age": "default for the embedded broker",
     }
+
+
+def test_the_embedded_broker_wants_short_ages_unless_told_otherwise() -> None:
+    def ages(**overrides: str) -> tuple[float, float]:
+        settings = load(None, {key.replace("__", "."): value for key, value in overrides.items()}, {}).settings
+        return settings.counters.flush_age, settings.archive.roll_age
+
+    assert ages() == (2, 2)
+    assert ages(archive__roll_age="9s") == (2, 9)
+    assert ages(kafka__bootstrap="broker:9092") == (10, 60)
 
 
 def test_librdkafka_names_have_dots(tmp_path: Path) -> None:
