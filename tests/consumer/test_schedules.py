@@ -6,6 +6,8 @@ Each test with a seeded bug shows that these schedules would notice.
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 from world import World
@@ -17,8 +19,8 @@ from flurry_fast.verify.compare import Comparison
 SCHEDULES = int(os.environ.get("FLURRY_FAST_SCHEDULES", "150"))
 
 
-def run(seed: int, sink: type[CountersSink] = CountersSink) -> Comparison:
-    world = World(seed)
+def run(seed: int, sink: type[CountersSink] = CountersSink, folder: Path | None = None) -> Comparison:
+    world = World(seed, folder=folder)
     for _ in range(world.random.randint(1, 3)):
         world.produce()
     world.spawn(sink)
@@ -35,6 +37,10 @@ def run(seed: int, sink: type[CountersSink] = CountersSink) -> Comparison:
     world.processes[-1].finish()
     for put in world.late:
         put()
+    if folder is not None:
+        survey = world.survey()
+        assert survey.ok, (f"seed {seed}", survey.findings)
+        assert (survey.origin, survey.end, survey.rows) == (0, len(world.log), len(world.log)), f"seed {seed}"
     return world.compare()
 
 
@@ -43,6 +49,15 @@ def test_every_schedule_ends_exact(start: int) -> None:
     for seed in range(start, start + 50):
         comparison = run(seed)
         assert comparison.exact, (f"seed {seed}", [str(difference) for difference in comparison.differences[:5]])
+
+
+@pytest.mark.parametrize("start", range(0, max(40, SCHEDULES // 4), 20))
+def test_the_archive_beside_the_counters_is_whole(start: int, tmp_path: Path) -> None:
+    for seed in range(start, start + 20):
+        folder = tmp_path / str(seed)
+        comparison = run(10_000 + seed, folder=folder)
+        assert comparison.exact, (f"seed {seed}", [str(difference) for difference in comparison.differences[:5]])
+        shutil.rmtree(folder)
 
 
 class PositionFirst(CountersSink):

@@ -21,11 +21,16 @@ import pyarrow as pa
 from simulated import ManualClock, Stats
 
 from flurry_fast import _core, _wire
-from flurry_fast.config.model import Consume, Counters
+from flurry_fast.archive.chain import Chain
+from flurry_fast.archive.filesystem import ArchiveFileSystem, Entry, LocalFileSystem
+from flurry_fast.archive.verify import Survey, verify
+from flurry_fast.config.model import Archive, Consume, Counters
 from flurry_fast.consumer.loop import Consumer
 from flurry_fast.consumer.ports import Listener
 from flurry_fast.errors import FlurryFastError, RegistryMismatch, StoreUnavailable
 from flurry_fast.registry import Registry
+from flurry_fast.sinks.archive import ArchiveSink
+from flurry_fast.sinks.base import Sink
 from flurry_fast.sinks.counters import CountersSink
 from flurry_fast.stores import MemoryStore
 from flurry_fast.stores.base import Cells, CellStore, Column, ControlCell
@@ -68,9 +73,13 @@ def batch_of(records: list[tuple[bytes, int]], first: int, partition: int) -> An
 
 
 class World:
-    """The log of one partition, the store behind everybody, and the writes that have not arrived yet."""
+    """The log of one partition, the store behind everybody, and the writes that have not arrived yet.
 
-    def __init__(self, seed: int, *, faults: bool = True) -> None:
+    With a `folder` every process archives there, too.
+    """
+
+    def __init__(self, seed: int, *, faults: bool = True, folder: Path | None = None) -> None:
+        self.folder = folder
         self.random = random.Random(seed)
         self.faults = faults
         self.log: list[tuple[bytes, int]] = []
@@ -127,6 +136,11 @@ class World:
         except StoreUnavailable:
             return  # it died at the start
 
+    def survey(self) -> Survey:
+        """The archive, every byte of it."""
+        assert self.folder is not None
+        return verify(Chain(LocalFileSystem(self.folder), "reports", INCARNATION, 0), deep=True)
+
     def compare(self) -> Comparison:
         count = Count(CountedPlan.parse(PLAN_TOML))
         for line in self.lines:
@@ -144,19 +158,23 @@ class Process:
         self.store = UnreliableStore(world)
         registry = Registry(self.store, "reports", lambda: INCARNATION)
         registration = registry.open(PLAN.id, PLAN.toml, 1)
-        self.engine = _core.Engine(
-            PLAN, incarnation=INCARNATION, secret=registration.secret, counters=True, archive=False
-        )
-        self.worker = SteppedWorker(world)
+        self.engine = _core.Engine(PLAN, incarnation=INCARNATION, secret=registration.secret)
+        self.worker, self.filer = SteppedWorker(world), SteppedWorker(world)
         self.source = LogSource(world, self)
         settings = Counters(flush_age=3.0, chunk_rows=2, retry_wait=0.5)
         self.sink = sink(self.engine, settings, self.store, registry, registration, self.worker, self.clock)
+        self.sinks: list[Sink[Any]] = [self.sink]
+        if world.folder is not None:
+            files = UnreliableFiles(world, world.folder)
+            rolls = Archive(root=world.folder, roll_age=5.0, retry_wait=0.5)
+            archive = ArchiveSink(self.engine, rolls, "reports", registry, registration, self.filer, self.clock, files)
+            self.sinks.insert(0, archive)
         consume = Consume(batch_messages=8, unhealthy_after=20.0)
         self.loop = Consumer(
             consume,
             self.source,
             self.engine,
-            [self.sink],
+            self.sinks,
             registration,
             registry.positions(registration),
             self.clock,
@@ -186,7 +204,7 @@ class Process:
         if not self.working:
             self.working = True
             try:
-                self.worker.run()
+                self.world.random.choice((self.worker, self.filer)).run()
             finally:
                 self.working = False
 
@@ -198,7 +216,7 @@ class Process:
         elif draw < 0.97 or not self.world.faults:
             self.engine.evict(0)
         else:
-            self.sink.shed()
+            self.world.random.choice(self.sinks).shed()
 
     def leave(self, how: str) -> None:
         self.member = False
@@ -218,9 +236,10 @@ class Process:
             self.clock.now += 1.0
             self.loop.turn()
             self.work()
-            if self.sink.durable(0) == len(self.world.log):
+            if all(sink.durable(0) == len(self.world.log) for sink in self.sinks):
                 return
-        raise AssertionError(f"no progress: {self.sink.status()} {self.loop.assignment.partitions}")
+        states = [sink.status() for sink in self.sinks]
+        raise AssertionError(f"no progress: {states} {self.loop.assignment.partitions}")
 
 
 class LogSource:
@@ -385,6 +404,47 @@ class UnreliableStore(CellStore):
 
     def close(self) -> None:
         """It is the world's."""
+
+
+class UnreliableFiles(ArchiveFileSystem):
+    """A folder on a file system whose calls fail before they do anything, or after they did it."""
+
+    def __init__(self, world: World, root: Path) -> None:
+        self._world, self._inner = world, LocalFileSystem(root)
+
+    def _call(self, apply: Callable[[], T]) -> T:
+        self._world.interleave()
+        if self._world.chance(0.03):
+            raise StoreUnavailable("not done")
+        answer = apply()
+        if self._world.chance(0.03):
+            raise StoreUnavailable("done, but no answer")
+        self._world.interleave()
+        return answer
+
+    def check(self) -> None:
+        self._call(lambda: None)
+
+    def create(self, path: str) -> pa.NativeFile:
+        return self._call(lambda: self._inner.create(path))
+
+    def make_durable(self, path: str) -> None:
+        self._call(lambda: None)  # nobody pulls the plug here
+
+    def claim(self, temporary: str, path: str) -> bool:
+        return self._call(lambda: self._inner.claim(temporary, path))
+
+    def list(self, folder: str) -> list[Entry]:
+        return self._call(lambda: self._inner.list(folder))
+
+    def open(self, path: str) -> pa.NativeFile:
+        return self._call(lambda: self._inner.open(path))
+
+    def remove(self, path: str) -> None:
+        self._call(lambda: self._inner.remove(path))
+
+    def describe(self, path: str) -> str:
+        return self._inner.describe(path)
 
 
 def _cut(column: Column, part: slice) -> Column:
