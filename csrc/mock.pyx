@@ -28,3 +28,11 @@ def mock_create_topic(producer, str topic not None, int partitions, int replicat
 def mock_rebalance_delay(producer, int milliseconds):
     """How long the cluster waits for more members of a new group; see _wire.pyi."""
     rdk.mock_group_initial_rebalance_delay_ms(mock_cluster_of(producer), milliseconds)
+
+
+def mock_controller(producer, int broker):
+    """Makes a broker the controller that admin clients look for; see _wire.pyi."""
+    cdef rd_kafka_mock_cluster_t *cluster = mock_cluster_of(producer)
+    if rdk.mock_set_controller_id is NULL:
+        raise NotImplementedError("this librdkafka can not set a mock cluster's controller")
+    rdk.mock_set_controller_id(cluster, broker)

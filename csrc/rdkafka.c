@@ -16,11 +16,14 @@ const char *ff_library_of(const void *function)
 
 const char *ff_rdkafka_load(void *library, ff_rdkafka *functions)
 {
-#define FF_LOAD(name, result, arguments) \
-    *(void **)&functions->name = dlsym(library, "rd_kafka_" #name); \
+#define FF_FIND(name, result, arguments) *(void **)&functions->name = dlsym(library, "rd_kafka_" #name);
+#define FF_REQUIRE(name, result, arguments) \
     if (functions->name == NULL) \
         return "rd_kafka_" #name;
-    FF_RDKAFKA_FUNCTIONS(FF_LOAD)
-#undef FF_LOAD
+    FF_RDKAFKA_FUNCTIONS(FF_FIND)
+    FF_RDKAFKA_OPTIONAL(FF_FIND)
+    FF_RDKAFKA_FUNCTIONS(FF_REQUIRE)
+#undef FF_FIND
+#undef FF_REQUIRE
     return NULL;
 }

@@ -48,6 +48,7 @@ cdef extern from "rdkafka.h" nogil:
         rd_kafka_mock_cluster_t *(*handle_mock_cluster)(const rd_kafka_t *) noexcept nogil
         const char *(*mock_cluster_bootstraps)(const rd_kafka_mock_cluster_t *) noexcept nogil
         int (*mock_topic_create)(rd_kafka_mock_cluster_t *, const char *, int, int) noexcept nogil
+        void (*mock_set_controller_id)(rd_kafka_mock_cluster_t *, int32_t) noexcept nogil
         void (*mock_group_initial_rebalance_delay_ms)(rd_kafka_mock_cluster_t *, int32_t) noexcept nogil
 
     const char *ff_rdkafka_load(void *library, ff_rdkafka *functions)

@@ -161,3 +161,9 @@ def mock_create_topic(producer: Producer, topic: str, partitions: int, replicati
 
 def mock_rebalance_delay(producer: Producer, milliseconds: int) -> None:
     """How long a new group waits for more members before its first assignment (3 s unless told)."""
+
+def mock_controller(producer: Producer, broker: int) -> None:
+    """Make a broker (numbered from 1) the controller; admin clients wait for one, and there is none at first.
+
+    Raises NotImplementedError where librdkafka is too old for it.
+    """

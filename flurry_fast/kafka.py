@@ -66,8 +66,11 @@ class Cluster:
     """Asks the brokers about topics, each time anew. One per process; safe to use from any thread."""
 
     def __init__(self, kafka: Kafka) -> None:
+        """Connects nothing yet. Raises as `client_config` does."""
         self._kafka = kafka
-        self._admin = AdminClient(client_config(kafka))
+        config = client_config(kafka)
+        # The embedded broker is known by its file alone: no client, no threads for it.
+        self._admin = None if broker_file(kafka) else AdminClient(config)
 
     def describe(self, topic: str | None = None) -> TopicIdentity:
         """The topic of the settings (or `topic`) as it is at this moment.
@@ -75,8 +78,8 @@ class Cluster:
         Raises TopicMissing, KafkaUnavailable (after kafka.request_timeout), or BrokerNotRunning.
         """
         topic = topic or self._kafka.topic
-        embedded = broker_file(self._kafka)
-        if embedded is not None:
+        if self._admin is None:
+            embedded = read_broker_file(self._kafka.broker_file)
             # The mock cluster makes up topics when asked for them: only its file tells which there are.
             if topic not in embedded.topics:
                 raise TopicMissing(
@@ -84,16 +87,17 @@ class Cluster:
                     way_out=f"Start it with: flurry-fast broker --topic {topic}",
                 )
             return TopicIdentity(topic, embedded.topics[topic], embedded.incarnation)
-        return self._ask(topic)
+        return self._ask(self._admin, topic)
 
     def incarnation(self, topic: str | None = None) -> int:
         """As `describe`."""
         return self.describe(topic).incarnation
 
-    def _ask(self, topic: str) -> TopicIdentity:
+    def _ask(self, admin: AdminClient, topic: str) -> TopicIdentity:
         timeout = self._kafka.request_timeout
+        admin.poll(0)  # hands over what it has to log
         try:
-            futures = self._admin.describe_topics(TopicCollection([topic]), request_timeout=timeout)
+            futures = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout)
             described = futures[topic].result(timeout + 5)
         except KafkaException as error:
             if error.args[0].name() in ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"):

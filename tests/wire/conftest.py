@@ -40,6 +40,7 @@ class MockCluster:
 def mock_cluster() -> MockCluster:
     owner = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "mock", "log_level": 3})
     _wire.mock_rebalance_delay(owner, 0)
+    _wire.mock_controller(owner, 1)
 
     def topic(partitions: int) -> str:
         name = f"t-{uuid.uuid4().hex[:12]}"
