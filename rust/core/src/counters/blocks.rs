@@ -114,6 +114,11 @@ impl Blocks {
         self.index.len() < self.blocks.len()
     }
 
+    #[cfg(test)]
+    pub fn run_out_of_numbers(&mut self) {
+        self.full = true;
+    }
+
     /// Bytes that are held on to.
     pub fn bytes(&self) -> usize {
         self.table.bytes()

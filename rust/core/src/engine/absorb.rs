@@ -95,7 +95,8 @@ impl<S: ReportSink> Engine<S> {
         self.check_room()
     }
 
-    fn check_room(&self) -> Result<(), EngineError> {
+    /// Without room groups were lost: then nothing may leave the engine any more.
+    pub(super) fn check_room(&self) -> Result<(), EngineError> {
         if self.blocks.is_full() {
             Err(EngineError::TableFull)
         } else {

@@ -46,6 +46,7 @@ impl<S: ReportSink> Engine<S> {
     /// may go on while it is written. `None`: everything is durable.
     pub fn freeze(&mut self, partitions: Option<&[i32]>) -> Result<Option<Flush>, EngineError> {
         self.no_open_needs("freeze")?;
+        self.check_room()?;
         if self.flight.is_some() {
             return Err(EngineError::misuse("freeze: a flush is in flight"));
         }

@@ -74,6 +74,7 @@ impl<S: ReportSink> Engine<S> {
         end: Option<(i64, u32)>,
     ) -> Result<Option<Vec<u8>>, EngineError> {
         self.no_open_needs("peek_block")?;
+        self.check_room()?;
         let part = self.partition_mut(partition)?;
         let Some(counters) = &part.counters else {
             return Err(EngineError::misuse("peek_block: counters are not run here"));

@@ -690,3 +690,22 @@ fn eviction_leaves_the_other_blocks_as_they_were() {
         assert_eq!(groups(&plan, &value), groups(&plan, &truth[row].1));
     }
 }
+
+#[test]
+fn nothing_leaves_an_engine_that_lost_groups() {
+    let plan = plan();
+    let log = plain(2);
+    let mut engine = counting(&plan, at(0));
+    engine.absorb(records(0, 0, &log[..1])).unwrap();
+    engine.blocks.run_out_of_numbers();
+    assert_eq!(engine.freeze(None), Err(EngineError::TableFull));
+    assert_eq!(
+        engine.absorb(records(0, 1, &log[1..])),
+        Err(EngineError::TableFull)
+    );
+    let row = row_key(b"AAA", crate::clock::bucket(NOW)).unwrap();
+    assert_eq!(
+        engine.peek_block(0, &row, None),
+        Err(EngineError::TableFull)
+    );
+}
