@@ -87,7 +87,7 @@ $(PY):
 	done; \
 	[ -n "$${python:-}" ] || say "Python 3.11 or newer with venv is missing (install python3.11 and python3.11-venv, or set PYTHON=/path/to/python)."; \
 	cc=$${CC:-$$($$python -c 'import sysconfig; print((sysconfig.get_config_var("CC") or "cc").split()[0])')}; \
-	command -v $$cc >/dev/null || command -v cc >/dev/null || say "a C compiler is missing (install gcc or clang)."; \
+	command -v $$cc >/dev/null || say "the C compiler $$cc is missing (install it, or set CC)."; \
 	$$python -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
 	    || say "the headers of $$python are missing (install python3-dev)."; \
 	command -v cargo >/dev/null || say "Rust is missing (install it from https://rustup.rs)."; \
