@@ -14,6 +14,8 @@ use crate::plan::Scope;
 #[derive(Debug)]
 pub struct Block {
     print: u128,
+    /// What the fingerprints of its groups begin with: no other block's, ever.
+    groups_print: u128,
     pub partition: i32,
     pub bucket: u32,
     api_key: Box<[u8]>,
@@ -57,7 +59,11 @@ pub struct Blocks {
     /// Per block and rollup, `rollups` to a block.
     states: Vec<State>,
     rollups: usize,
+    /// Blocks ever made.
+    serial: u64,
     live_bytes: usize,
+    /// Of dropped blocks that wait for a rebuild.
+    dead_bytes: usize,
     dirty_bytes: usize,
     key_bytes: usize,
     full: bool,
@@ -80,7 +86,9 @@ impl Blocks {
             blocks: Vec::new(),
             states: Vec::new(),
             rollups: program.rollups.len(),
+            serial: 0,
             live_bytes: 0,
+            dead_bytes: 0,
             dirty_bytes: 0,
             key_bytes: 0,
             full: false,
@@ -109,9 +117,10 @@ impl Blocks {
         self.full
     }
 
-    /// Whether dropped blocks wait for a rebuild.
-    pub fn has_dead(&self) -> bool {
-        self.index.len() < self.blocks.len()
+    /// Whether a rebuild would give back more than it has to move. Dropping
+    /// many partitions one by one then costs no more than dropping them at once.
+    pub fn is_mostly_dead(&self) -> bool {
+        self.dead_bytes > self.live_bytes
     }
 
     #[cfg(test)]
@@ -166,18 +175,22 @@ impl Blocks {
     /// Makes a block that was not found, without groups, on a base of nothing.
     pub fn create(
         &mut self,
+        program: &Program,
         print: u128,
         partition: i32,
         api_key: &[u8],
         bucket: u32,
         pending: bool,
     ) -> u32 {
+        self.serial += 1;
+        let groups_print = program.keys.groups_of_block(self.serial);
         let id = self.blocks.len() as u32;
         let bytes = empty_bytes(self.rollups, api_key.len());
         self.live_bytes += bytes;
         self.key_bytes += api_key.len();
         self.blocks.push(Block {
             print,
+            groups_print,
             partition,
             bucket,
             api_key: api_key.into(),
@@ -227,6 +240,12 @@ impl Blocks {
     /// About the bytes of the dirty blocks.
     pub fn dirty_bytes(&self) -> usize {
         self.dirty_bytes
+    }
+
+    /// What the fingerprints of a block's groups begin with.
+    #[inline]
+    pub fn groups_print(&self, id: u32) -> u128 {
+        self.get(id).map_or(0, |block| block.groups_print)
     }
 
     /// A block by its number.
@@ -369,7 +388,7 @@ impl Blocks {
             return;
         };
         block.base = cell.header.end;
-        let of_block = program.keys.of_block(block.print);
+        let of_block = block.groups_print;
         for section in &cell.sections {
             let Some(step) = program.rollups.get(section.rollup) else {
                 continue;
@@ -444,6 +463,7 @@ impl Blocks {
         }
         block.dead = true;
         self.live_bytes -= block.bytes;
+        self.dead_bytes += block.bytes;
         if block.dirty {
             self.dirty_bytes -= block.bytes;
         }
@@ -455,16 +475,24 @@ impl Blocks {
 
     /// Moves the living to fresh memory. Every number of a block changes.
     pub fn rebuild(&mut self, program: &Program) {
-        let prints = self.table.prints();
         let mut fresh = Blocks::new(program);
         fresh.updates = self.updates;
         fresh.full = self.full;
-        fresh.table = self.table.room_for(self.live_bytes, self.all_bytes());
+        if self.is_empty() {
+            fresh.serial = self.serial;
+            *self = fresh;
+            return;
+        }
+        let prints = self.table.prints();
+        fresh.table = self
+            .table
+            .room_for(self.live_bytes, self.live_bytes + self.dead_bytes);
         for (id, block) in (0usize..).zip(&self.blocks) {
             if block.dead {
                 continue;
             }
             let moved = fresh.create(
+                program,
                 block.print,
                 block.partition,
                 &block.api_key,
@@ -472,6 +500,8 @@ impl Blocks {
                 block.pending,
             );
             if let Some(to) = fresh.blocks.get_mut(moved as usize) {
+                // Its groups keep their fingerprints.
+                to.groups_print = block.groups_print;
                 to.base = block.base;
                 to.touched = block.touched;
                 to.turn = block.turn;
@@ -500,10 +530,7 @@ impl Blocks {
                 }
             }
         }
+        fresh.serial = self.serial;
         *self = fresh;
-    }
-
-    fn all_bytes(&self) -> usize {
-        self.blocks.iter().map(|block| block.bytes).sum()
     }
 }

@@ -16,8 +16,9 @@ use crate::report::{Report, Session, slice};
 /// applies operations when there are enough.
 pub trait Gate<'b> {
     /// The block of the app whose key has the fingerprint `app`, if this record
-    /// is to be counted in it now: its number and fingerprint. Asked only for
-    /// blocks that the record adds something to.
+    /// is to be counted in it now: its number, and what the
+    /// fingerprints of its groups begin with. Asked only for blocks that the
+    /// record adds something to.
     fn admit(&mut self, api_key: &[u8], app: u128, bucket: u32) -> Option<(u32, u128)>;
 
     /// Applies what waits in `ops`.
@@ -79,7 +80,7 @@ impl Emitter {
         let at = of_unreadable(program, ops, reason, &mut self.prints);
         let scope = ops.push_scope(block, at, 0);
         if let Some(step) = program.rollups.get(program.unreadable) {
-            let print = step.print(program.keys.of_block(print), &self.prints);
+            let print = step.print(print, &self.prints);
             step.emit(ops, print, scope, 0, &[1]);
         }
         tally
@@ -110,7 +111,6 @@ impl Emitter {
         {
             let session_at = of_envelope(program, ops, report, &mut self.prints);
             let scope = ops.push_scope(block, report_at, session_at);
-            let print = program.keys.of_block(print);
             let mut measures = [0; SESSION_MEASURES];
             measures[0] = 1;
             for step in &program.reports {
@@ -139,7 +139,7 @@ impl Emitter {
             let place = Place {
                 report,
                 session,
-                block_print: program.keys.of_block(print),
+                block_print: print,
                 scope: ops.push_scope(block, report_at, session_at),
             };
             place.emit_session(program, ops, &self.prints, time);

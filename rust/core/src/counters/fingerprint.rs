@@ -71,10 +71,11 @@ impl Keys {
             .wrapping_add(self.text(&place.to_le_bytes()).wrapping_mul(self.hour))
     }
 
-    /// What all groups of a block have in common.
-    #[inline]
-    pub fn of_block(&self, block: u128) -> u128 {
-        block.wrapping_mul(self.block)
+    /// What all groups of a block have in common. The block's number makes sure
+    /// that a block which comes back after a drop does not find the groups of
+    /// the dropped one, which stay in the table for a while.
+    pub fn groups_of_block(&self, serial: u64) -> u128 {
+        self.text(&serial.to_le_bytes()).wrapping_mul(self.block)
     }
 
     /// What all groups of a rollup have in common, to be added.

@@ -89,9 +89,7 @@ impl<S: ReportSink> Engine<S> {
                 block.pending = false;
             }
         }
-        if self.blocks.has_dead() {
-            self.rebuild();
-        }
+        self.give_back();
         self.check_room()
     }
 
@@ -350,7 +348,7 @@ impl Fold<'_> {
         let partition = self.asker.partition;
         let id = self
             .blocks
-            .create(print, partition, api_key, bucket, !absent);
+            .create(self.program, print, partition, api_key, bucket, !absent);
         if absent {
             self.stats.proved_absent += 1;
         } else {
@@ -369,7 +367,7 @@ impl<'b> Gate<'b> for Fold<'_> {
             (None, Pass::First) => self.create(print, api_key, bucket),
             (None, Pass::Again) => return None,
         };
-        self.admits(id).then_some((id, print))
+        self.admits(id).then(|| (id, self.blocks.groups_print(id)))
     }
 
     fn apply(&mut self, ops: &mut Ops<'b>) {

@@ -149,12 +149,12 @@ impl<S: ReportSink> Engine<S> {
             .filter(|(_, block)| block.partition == partition)
             .map(|(id, _)| id)
             .collect();
-        for id in &ids {
-            self.blocks.kill(*id);
+        for id in ids {
+            self.blocks.kill(id);
         }
-        // Open needs know blocks by number: then the next rebuild has to wait.
-        if !ids.is_empty() && self.open.is_none() {
-            self.rebuild();
+        // Open needs know blocks by number: then a rebuild has to wait.
+        if self.open.is_none() {
+            self.give_back();
         }
     }
 }

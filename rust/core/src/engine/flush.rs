@@ -147,13 +147,15 @@ impl<S: ReportSink> Engine<S> {
     /// Every part and position of the flush is durable.
     pub fn acknowledge(&mut self, id: u64) -> Result<(), EngineError> {
         let flight = self.land(id, "acknowledge")?;
+        let mut landed = Vec::new();
         for (partition, epoch, position) in flight.positions {
             if let Some(counters) = self.counters_of(partition, epoch) {
                 counters.durable = position;
                 counters.oldest_flying = None;
-                self.stats.blocks_flushed += self.settle(partition, false);
+                landed.push(partition);
             }
         }
+        self.stats.blocks_flushed += self.settle(&landed, false);
         Ok(())
     }
 
@@ -161,14 +163,16 @@ impl<S: ReportSink> Engine<S> {
     /// dirty again.
     pub fn abandon(&mut self, id: u64) -> Result<(), EngineError> {
         let flight = self.land(id, "abandon")?;
+        let mut landed = Vec::new();
         for (partition, epoch, _) in flight.positions {
             if let Some(counters) = self.counters_of(partition, epoch) {
                 counters.frozen = counters.durable;
                 let oldest = [counters.oldest_flying.take(), counters.oldest_unflushed];
                 counters.oldest_unflushed = oldest.into_iter().flatten().min();
-                self.settle(partition, true);
+                landed.push(partition);
             }
         }
+        self.settle(&landed, true);
         Ok(())
     }
 
@@ -192,27 +196,25 @@ impl<S: ReportSink> Engine<S> {
             .and_then(|part| part.counters.as_mut())
     }
 
-    /// Takes a partition's blocks out of the air; returns how many there were.
-    fn settle(&mut self, partition: i32, still_dirty: bool) -> u64 {
-        let flying: Vec<u32> = self
+    /// Takes these partitions' blocks out of the air; returns how many there were.
+    fn settle(&mut self, partitions: &[i32], still_dirty: bool) -> u64 {
+        let flying: Vec<(u32, i32)> = self
             .blocks
             .iter()
-            .filter(|(_, block)| block.flying && block.partition == partition)
-            .map(|(id, _)| id)
+            .filter(|(_, block)| block.flying && partitions.contains(&block.partition))
+            .map(|(id, block)| (id, block.partition))
             .collect();
-        let mut dirtied = Vec::new();
-        for id in &flying {
+        for (id, partition) in &flying {
             if let Some(block) = self.blocks.get_mut(*id) {
                 block.flying = false;
-                if still_dirty && self.blocks.set_dirty(*id, true) {
-                    dirtied.push(*id);
-                }
             }
-        }
-        if let Ok(part) = self.partition_mut(partition)
-            && let Some(counters) = &mut part.counters
-        {
-            counters.dirty.extend(dirtied);
+            if still_dirty
+                && self.blocks.set_dirty(*id, true)
+                && let Ok(part) = self.partition_mut(*partition)
+                && let Some(counters) = &mut part.counters
+            {
+                counters.dirty.push(*id);
+            }
         }
         flying.len() as u64
     }

@@ -41,10 +41,11 @@ impl<S: ReportSink> Engine<S> {
     /// Returns how many went.
     pub fn evict(&mut self, target_bytes: usize) -> Result<usize, EngineError> {
         self.no_open_needs("evict")?;
-        let held = self.blocks.bytes();
-        if held <= target_bytes {
+        if self.blocks.bytes() <= target_bytes {
             return Ok(0);
         }
+        self.give_back();
+        let held = self.blocks.bytes();
         // What is held includes room to grow: the living must shrink as much as the whole.
         let target = self.blocks.live_bytes() as u128 * target_bytes as u128 / held.max(1) as u128;
         let mut clean: Vec<(u64, u32)> = self
@@ -84,9 +85,16 @@ impl<S: ReportSink> Engine<S> {
         self.blocks.kill(id);
     }
 
-    /// Gives the memory of dropped blocks back. Numbers of blocks change, so
-    /// the lists of them are made anew.
-    pub(super) fn rebuild(&mut self) {
+    /// Gives the memory of dropped blocks back, once there is enough of it.
+    pub(super) fn give_back(&mut self) {
+        if self.blocks.is_mostly_dead() {
+            self.rebuild();
+        }
+    }
+
+    /// Moves the living blocks together. Their numbers change, so the lists of
+    /// them are made anew.
+    fn rebuild(&mut self) {
         self.blocks.rebuild(&self.program);
         for part in &mut self.partitions {
             if let Some(counters) = &mut part.counters {
