@@ -11,6 +11,7 @@ mod blocks;
 mod build_info;
 mod decode;
 mod engine;
+mod engine_values;
 mod kernels;
 mod plan;
 mod simulate;
@@ -24,6 +25,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     plan::register(module)?;
     blocks::register(module)?;
     engine::register(module)?;
+    engine_values::register(module)?;
     arrow_ffi::register(module)?;
     archive::register(module)?;
     simulate::register(module)?;
