@@ -108,9 +108,10 @@ class Job:
 
 @dataclass(frozen=True)
 class FileJob(Job):
-    """To a file of framed reports; `-` is standard output."""
+    """To a file of framed reports; `-` is standard output. With a manifest file if one is given."""
 
     out: Path
+    manifest: Path | None = None
 
     def run(self, stopped: Callable[[], bool], watcher: Watcher) -> Summary:
         """Raises OutputFailed, FleetRefused."""
@@ -122,11 +123,11 @@ class FileJob(Job):
         fleet = self._make_fleet()
         over = self.bounds.over(stopped)
         try:
-            if str(self.out) == "-":
-                summary = self._send(fleet, FileTarget(sys.stdout.buffer), over, watch)
-            else:
-                with self.out.open("wb") as out:
-                    summary = self._send(fleet, FileTarget(out), over, watch)
+            with ExitStack() as stack:
+                manifest = stack.enter_context(ManifestWriter(self.manifest)) if self.manifest else None
+                to_stdout = str(self.out) == "-"
+                out = sys.stdout.buffer if to_stdout else stack.enter_context(self.out.open("wb"))
+                summary = self._send(fleet, FileTarget(out, manifest), over, watch)
             done = summary.progress
             watcher.show(State(done.reports, done.payload_bytes, done.seconds))
         except OSError as error:

@@ -16,7 +16,8 @@ class ManifestWriter:
     """Appends a line for each acknowledged report, in the order of the acknowledgements.
 
     A line is the report in the schema of `flurry-fast decode --json` (an unreadable one: ``{"outcome": reason}``)
-    plus "key" (text), "partition", "offset", "timestamp_ms" (Kafka's), "crc32" and "bytes" (of the whole payload).
+    plus "key" (text), "partition", "offset", "timestamp_ms" (Kafka's; null for what went to a file), "crc32" and
+    "bytes" (of the whole payload).
     Raises OSError where the file cannot be written.
     """
 
@@ -26,8 +27,15 @@ class ManifestWriter:
         self._file = path.open("wb", buffering=_BUFFER)
         self.lines = 0
 
-    def write(self, payload: bytes, key: bytes, partition: int, offset: int, timestamp_ms: int) -> None:
-        """The line of one report as the broker stored it."""
+    def write(
+        self,
+        payload: bytes,
+        key: bytes,
+        partition: int | None = None,
+        offset: int | None = None,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        """The line of one report as the broker stored it; of one that no broker saw, without a place in the log."""
         where = {
             "key": key.decode("utf-8", "replace"),
             "partition": partition,

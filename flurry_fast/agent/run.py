@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from flurry_fast.agent.framed import write_framed
+from flurry_fast.agent.manifest import ManifestWriter
 from flurry_fast.agent.simulator import Chunk, Fleet
 
 _CHUNK = 2_000
@@ -29,15 +30,19 @@ class Target(Protocol):
 
 
 class FileTarget:
-    """A file of framed reports (`framed.read_framed`)."""
+    """A file of framed reports (`framed.read_framed`), with a manifest if one is given."""
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: BinaryIO, manifest: ManifestWriter | None = None) -> None:
         self._out = out
+        self._manifest = manifest
         self.bytes_written = 0
 
     def send(self, chunk: Chunk) -> int:
         """Raises OSError."""
         self.bytes_written += write_framed(self._out, chunk.payloads)
+        if self._manifest is not None:
+            for key, payload in zip(chunk.keys, chunk.payloads, strict=True):
+                self._manifest.write(payload, key)
         return len(chunk.payloads)
 
     def poll(self, seconds: float) -> None:

@@ -88,7 +88,7 @@ _target_options = _all_of(
     click.option("--broker", type=FILE, metavar="FILE", help="Embedded broker  [default: kafka.broker_file]"),
     click.option("--bootstrap", metavar="HOST:PORT,...", help="Brokers  [default: kafka.bootstrap]"),
     click.option("--topic", help="Topic  [default: kafka.topic]"),
-    click.option("--manifest", type=FILE, metavar="FILE", help="What was acknowledged, a JSON line a report."),
+    click.option("--manifest", type=FILE, metavar="FILE", help="What was sent (and acknowledged), a JSON line each."),
     click.option(
         "--throttle-group",
         metavar="GROUP",
@@ -147,10 +147,10 @@ def command(
 
 def _job(settings: Settings, fleet: FleetSettings, bounds: Bounds, options: dict[str, Any]) -> Job:
     if options["out"] is not None:
-        for name in ("manifest", "broker", "bootstrap", "topic", "throttle_group", "no_throttle"):
+        for name in ("broker", "bootstrap", "topic", "throttle_group", "no_throttle"):
             if options[name]:
                 raise click.UsageError(f"--{name.replace('_', '-')} and --out exclude each other: it is about Kafka.")
-        return FileJob(fleet, options["captures"], bounds, options["out"])
+        return FileJob(fleet, options["captures"], bounds, options["out"], options["manifest"])
     if options["broker"] and options["bootstrap"]:
         raise click.UsageError("--broker and --bootstrap exclude each other.")
     if options["no_throttle"] and options["throttle_group"]:

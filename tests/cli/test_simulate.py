@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,19 @@ def test_a_file_holds_the_reports_of_the_seed(tmp_path: Path) -> None:
     code, printed, said = simulate(*options, "--out", "-", "--json", folder=tmp_path)
     assert (code, printed) == (0, out.read_bytes())
     assert json.loads(said)["reports"] == 700
+
+
+def test_a_file_can_have_a_manifest_without_places_in_a_log(tmp_path: Path) -> None:
+    out, manifest = tmp_path / "reports.bin", tmp_path / "sent.jsonl"
+    options = ("--reports", "300", "--malformed", "0.2", "--out", str(out), "--manifest", str(manifest))
+    assert simulate(*options, folder=tmp_path)[0] == 0
+    with out.open("rb") as file:
+        payloads = list(read_framed(file))
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    assert [line["crc32"] for line in lines] == [zlib.crc32(payload) for payload in payloads]
+    assert {line["outcome"] == "ok" for line in lines} == {True, False}
+    assert {(line["partition"], line["offset"], line["timestamp_ms"]) for line in lines} == {(None, None, None)}
+    assert all(line["key"] for line in lines)
 
 
 def test_a_refused_run_leaves_the_file_alone(tmp_path: Path) -> None:
@@ -141,7 +155,7 @@ def test_failed_deliveries_exit_with_1(broker: EmbeddedBroker, tmp_path: Path) -
         (("--malformed", "0.6", "--hostile", "0.6", "--out", "-"), "exceed 1"),
         (("--protocols", "23"), "no agent protocol 23"),
         (("--start", "yesterday"), "yesterday"),
-        (("--out", "x", "--manifest", "y"), "--manifest and --out"),
+        (("--out", "x", "--topic", "y"), "--topic and --out"),
         (("--broker", "x", "--bootstrap", "y:1"), "exclude each other"),
         (("--no-throttle", "--throttle-group", "g"), "exclude each other"),
         (("--captures", ".", "--out", "x"), "no captured report"),
