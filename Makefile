@@ -7,13 +7,14 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 VENV := .venv
 PY := $(VENV)/bin/python
 CARGO := PYO3_PYTHON=$(CURDIR)/$(PY) cargo
+TRIALS := build/trials
 PIP := $(PY) -m pip --disable-pip-version-check --quiet install
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3 python)
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' rust/Cargo.toml)
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*) $(wildcard rust/*.toml rust/core/*.toml) rust/Cargo.lock rust/build.rs \
     $(shell find rust/src rust/core/src -name '*.rs')
 
-.PHONY: help build demo test lint bench clean develop sanitize lock
+.PHONY: help build demo test lint bench clean develop trials sanitize lock
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
@@ -23,7 +24,7 @@ build: $(VENV)/.package ## Set everything up: virtual environment in .venv, depe
 demo: build ## Watch all of it run for a minute, with kills, and be audited
 	@$(VENV)/bin/flurry-fast demo $(ARGS)
 
-test: build $(VENV)/.dev ## Run all tests: Rust, then Python (ARGS go to pytest)
+test: build trials $(VENV)/.dev ## Run all tests: Rust, then Python (ARGS go to pytest)
 	$(CARGO) test --quiet --manifest-path rust/Cargo.toml --workspace --locked
 	$(PY) -m pytest $(ARGS)
 
@@ -34,6 +35,7 @@ lint: build $(VENV)/.dev ## Check style, types and stubs of Python and Rust
 	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist .ci/stubtest-allowlist flurry_fast._core flurry_fast._wire
 	cargo fmt --manifest-path rust/Cargo.toml --all --check
 	$(CARGO) clippy --quiet --manifest-path rust/Cargo.toml --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --quiet --manifest-path rust/Cargo.toml --workspace --features trials --locked -- -D warnings
 
 bench: build $(VENV)/.dev ## Measure: contenders against each other, kernels from Python, then in Rust alone
 	$(PY) -m bench.first_figures --json bench-results/first_figures.json $(ARGS)
@@ -42,6 +44,8 @@ bench: build $(VENV)/.dev ## Measure: contenders against each other, kernels fro
 
 develop: build $(VENV)/.dev ## Rebuild the Rust module only, in place (the inner loop)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --skip-install --release -m rust/Cargo.toml
+
+trials: $(TRIALS)/.built ## Build the package for the proof of exactness: with seeded bugs and fail points, in build/trials
 
 # The interpreter is not instrumented: its own leaks at exit would drown ours.
 sanitize: build $(VENV)/.dev ## Run the tests of the C and Cython code under AddressSanitizer and UBSan
@@ -67,6 +71,12 @@ clean: ## Remove what was built and downloaded (data/ stays)
 $(VENV)/.package: $(SOURCES) $(VENV)/.build
 	@echo "Building the native modules (release profile; the first time takes some minutes)"
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TRIALS)/.built: $(SOURCES) $(shell find flurry_fast -name '*.py' -o -name '*.toml') $(VENV)/.package
+	@echo "Building the package for the proof of exactness in $(TRIALS)"
+	@rm -rf $(TRIALS)
+	@FLURRY_FAST_TRIALS=1 $(PY) setup.py -q build --build-lib $(TRIALS) --build-temp $(TRIALS)-temp
 	@touch $@
 
 $(VENV)/.build: requirements/build.lock $(PY)

@@ -10,6 +10,7 @@ from setuptools import Extension, setup
 from setuptools_rust import Binding, RustExtension, Strip
 
 ROOT = Path(__file__).parent
+TRIALS = os.environ.get("FLURRY_FAST_TRIALS")  # "1": with seeded bugs and fail points, for tests alone
 SANITIZE = os.environ.get("FLURRY_FAST_SANITIZE")  # e.g. "address,undefined"; csrc/ only
 flags = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-O1", "-g"] if SANITIZE else ["-O3"]
 
@@ -47,6 +48,7 @@ core = RustExtension(
     debug=False,  # a counter of a debug build is still exact, but nobody should time one
     strip=Strip.No,
     args=["--locked"],
+    features=["trials"] if TRIALS else [],
 )
 
 setup(

@@ -11,7 +11,7 @@ def build_info() -> dict[str, str]:
     """How this module was built.
 
     Keys: version, commit ("unknown" outside git), profile ("release" or "debug"), opt_level, compiler, target,
-    target_cpu ("baseline" unless asked for), target_features.
+    target_cpu ("baseline" unless asked for), target_features, trials ("yes" only in a build for tests).
     """
 
 # --- batch -------------------------------------------------------------------

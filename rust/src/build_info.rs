@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-const FACTS: [(&str, &str); 8] = [
+const FACTS: [(&str, &str); 9] = [
     ("version", env!("CARGO_PKG_VERSION")),
     ("commit", env!("FLURRY_FAST_COMMIT")),
     ("profile", env!("FLURRY_FAST_PROFILE")),
@@ -12,6 +12,14 @@ const FACTS: [(&str, &str); 8] = [
     ("target", env!("FLURRY_FAST_TARGET")),
     ("target_cpu", env!("FLURRY_FAST_TARGET_CPU")),
     ("target_features", env!("FLURRY_FAST_TARGET_FEATURES")),
+    (
+        "trials",
+        if cfg!(feature = "trials") {
+            "yes"
+        } else {
+            "no"
+        },
+    ),
 ];
 
 /// Version, commit, profile, compiler and target of this module.

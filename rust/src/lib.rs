@@ -15,11 +15,15 @@ mod engine_values;
 mod kernels;
 mod plan;
 mod simulate;
+#[cfg(feature = "trials")]
+mod trials;
 
 #[pymodule]
 #[pyo3(name = "_core")]
 fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     build_info::register(module)?;
+    #[cfg(feature = "trials")]
+    trials::register(module)?;
     batch::register(module)?;
     decode::register(module)?;
     plan::register(module)?;

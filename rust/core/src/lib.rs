@@ -23,6 +23,9 @@ pub mod archive;
 // simulated devices
 pub mod sim;
 
+// for tests alone
+pub mod trials;
+
 /// Version of everything that can change a counter for the same bytes: the
 /// decoder, its limits, and docs/counters.md. Part of every plan id.
 pub const SEMANTICS_VERSION: u32 = 1;

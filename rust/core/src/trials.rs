@@ -1,0 +1,69 @@
+//! Switches that only tests can turn: seeded bugs and fail points.
+//!
+//! Without the cargo feature `trials` none exists: `seeded` is a constant false
+//! and `fail_point` is empty, so both vanish. With it, one bug at a time can be
+//! put in (the tests must notice), and whoever set a hook hears of every fail
+//! point that is passed, there and then.
+
+/// A bug of this crate that the tests must kill (docs/exactness.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Bug {
+    /// A record that the stored block has is counted again.
+    NoSkipRule = 1,
+}
+
+impl Bug {
+    /// Every bug, by the name that tests know it by.
+    pub const ALL: [(&'static str, Self); 1] = [("no_skip_rule", Self::NoSkipRule)];
+}
+
+#[cfg(not(feature = "trials"))]
+mod switch {
+    use super::Bug;
+
+    #[inline(always)]
+    pub const fn seeded(_bug: Bug) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    pub const fn fail_point(_name: &'static str) {}
+}
+
+#[cfg(feature = "trials")]
+mod switch {
+    use super::Bug;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    static SEEDED: AtomicU8 = AtomicU8::new(0);
+    static HOOK: OnceLock<fn(&'static str)> = OnceLock::new();
+
+    /// Whether this bug is in.
+    #[inline]
+    pub fn seeded(bug: Bug) -> bool {
+        SEEDED.load(Ordering::Relaxed) == bug as u8
+    }
+
+    /// Puts a bug in, instead of whichever is in; None takes it out.
+    pub fn seed(bug: Option<Bug>) {
+        SEEDED.store(bug.map_or(0, |bug| bug as u8), Ordering::Relaxed);
+    }
+
+    /// Tells the hook, if there is one, that this place is passed. Whatever
+    /// happens in the hook happens here: it may not return.
+    #[inline]
+    pub fn fail_point(name: &'static str) {
+        if let Some(hook) = HOOK.get() {
+            hook(name);
+        }
+    }
+
+    /// Sets the hook, once for the life of the process.
+    pub fn set_hook(hook: fn(&'static str)) {
+        HOOK.get_or_init(|| hook);
+    }
+}
+
+pub use switch::*;
