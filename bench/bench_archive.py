@@ -24,7 +24,7 @@ from bench.corpus import make_corpus
 from bench.environment import describe, refuse_debug_build
 from flurry_fast._core import decode_batch
 from flurry_fast.archive import encoding
-from flurry_fast.archive.writer import COMPRESSION_LEVEL
+from flurry_fast.archive.format import COMPRESSION_LEVEL
 
 EVENT = "sessions.list.element.events.list.element."
 COUNT = "sessions.list.element.event_counts.list.element."

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from bench.corpus import Corpus
 from flurry_fast._core import ArchiveChunk, Engine, Flush, Plan, decode_blocks
 from flurry_fast.archive import encoding
-from flurry_fast.archive.writer import COMPRESSION_LEVEL
+from flurry_fast.archive.format import COMPRESSION_LEVEL
 from flurry_fast.positions import ArchivePosition, CountersPosition
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,11 +11,9 @@ import re
 import uuid
 from dataclasses import dataclass
 
-import pyarrow.parquet as pq
-
-from flurry_fast.archive import footer as footers
 from flurry_fast.archive.filesystem import ArchiveFileSystem
 from flurry_fast.archive.footer import Footer
+from flurry_fast.archive.format import PARQUET, Format
 from flurry_fast.errors import PositionMissing, StoreCorrupt
 from flurry_fast.positions import ArchivePosition
 
@@ -44,6 +42,7 @@ class Chain:
     topic: str
     incarnation: int
     partition: int
+    format: Format = PARQUET
 
     @property
     def folder(self) -> str:
@@ -68,21 +67,17 @@ class Chain:
 
     def footer(self, start: int) -> Footer:
         """Of the file that starts there. Raises FileNotFoundError, StoreCorrupt."""
-        return self.metadata(start)[0]
-
-    def metadata(self, start: int) -> tuple[Footer, pq.FileMetaData]:
-        """As `footer`, with what Parquet itself says."""
         path = self.path(start)
         where = self.files.describe(path)
         with self.files.open(path) as source:
-            footer, metadata = footers.read(source, where)
+            footer, _ = self.format.read(source, where)
         named = (footer.topic, footer.incarnation, footer.partition, footer.start)
         if named != (self.topic, self.incarnation, self.partition, start):
             raise StoreCorrupt(
                 f"{where} says that it is partition {footer.partition} of {footer.topic}"
                 f" {footer.incarnation:08x} from {footer.start} on: it was moved or renamed."
             )
-        return footer, metadata
+        return footer
 
     def origin(self) -> int | None:
         """The offset at which the archive of the partition begins; None if it never began. Raises StoreCorrupt."""

@@ -136,7 +136,7 @@ def verify(chain: Chain, *, deep: bool, progress: Callable[[int], None] = lambda
 
 
 def _file_faults(chain: Chain, start: int, deep: bool) -> Iterator[str]:
-    footer, _ = chain.metadata(start)
+    footer = chain.footer(start)
     with chain.files.open(chain.path(start)) as source, pq.ParquetFile(source) as file:
         yield from _schema_faults(footer, file.schema_arrow)
         rows = file.read(["offset", "crc32", "kafka_timestamp", "outcome", "raw"])

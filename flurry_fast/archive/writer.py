@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from flurry_fast._core import RowChecksum, archive_schema
-from flurry_fast.archive import encoding
-from flurry_fast.archive import footer as footers
+from flurry_fast._core import RowChecksum
 from flurry_fast.archive.chain import Chain
 from flurry_fast.archive.footer import Footer
 from flurry_fast.errors import FlurryFastError, StoreCorrupt
@@ -21,8 +18,6 @@ from flurry_fast.positions import ArchivePosition
 
 if TYPE_CHECKING:
     from flurry_fast._core import ArchiveChunk
-
-COMPRESSION_LEVEL = 1
 
 
 @dataclass(frozen=True)
@@ -59,12 +54,7 @@ def chunk_footer(chain: Chain, chunk: ArchiveChunk, writer: str) -> Footer:
     )
 
 
-def publish(
-    chain: Chain,
-    chunk: ArchiveChunk,
-    verify: Callable[[], None],
-    compression_level: int = COMPRESSION_LEVEL,
-) -> Publication:
+def publish(chain: Chain, chunk: ArchiveChunk, verify: Callable[[], None]) -> Publication:
     """Make a chunk the next file of its chain, or learn that somebody else archived from its start.
 
     `verify` is the registry read that precedes every claim; what it raises comes out, and nothing was claimed then.
@@ -73,7 +63,7 @@ def publish(
     """
     writer = uuid.uuid4().hex
     batches = [pa.record_batch(batch) for batch in chunk.batches]
-    return _publish(chain, chunk_footer(chain, chunk, writer), batches, verify, compression_level)
+    return _publish(chain, chunk_footer(chain, chunk, writer), batches, verify)
 
 
 def record_gap(chain: Chain, start: int, end: int, reason: str, verify: Callable[[], None]) -> Publication:
@@ -90,15 +80,13 @@ def record_gap(chain: Chain, start: int, end: int, reason: str, verify: Callable
         writer=uuid.uuid4().hex,
         gap=reason,
     )
-    return _publish(chain, footer, [], verify, COMPRESSION_LEVEL)
+    return _publish(chain, footer, [], verify)
 
 
-def _publish(
-    chain: Chain, footer: Footer, batches: list[pa.RecordBatch], verify: Callable[[], None], compression_level: int
-) -> Publication:
+def _publish(chain: Chain, footer: Footer, batches: list[pa.RecordBatch], verify: Callable[[], None]) -> Publication:
     temporary = chain.temporary(footer.writer)
     try:
-        size = _write(chain, temporary, footer, batches, compression_level)
+        size = _write(chain, temporary, footer, batches)
         verify()
         ours = _claim(chain, temporary, footer)
     finally:
@@ -111,21 +99,16 @@ def _publish(
     return Publication(ours, position, size)
 
 
-def _write(chain: Chain, temporary: str, footer: Footer, batches: list[pa.RecordBatch], compression_level: int) -> int:
+def _write(chain: Chain, temporary: str, footer: Footer, batches: list[pa.RecordBatch]) -> int:
     """Write, make durable, read the footer again; the file's size in bytes."""
     files = chain.files
-    schema = batches[0].schema if batches else pa.record_batch(archive_schema()).schema
-    largest = max((batch.num_rows for batch in batches), default=0)
     with files.create(temporary) as sink:
-        with pq.ParquetWriter(sink, schema, **encoding.options(schema, largest, compression_level)) as out:
-            for batch in batches:
-                out.write_batch(batch, row_group_size=batch.num_rows)
-            out.add_key_value_metadata(footer.encode())
+        chain.format.write(sink, footer, batches)
         size: int = sink.tell()
     files.make_durable(temporary)
     with files.open(temporary) as source:
-        stored, metadata = footers.read(source, files.describe(temporary))
-    if stored != footer or metadata.num_row_groups != len(batches):
+        stored, count = chain.format.read(source, files.describe(temporary))
+    if stored != footer or count != len(batches):
         raise StoreCorrupt(f"{files.describe(temporary)} does not read back as it was written.")
     return size
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from flurry_fast.archive.chain import Chain
 from flurry_fast.archive.filesystem import ArchiveFileSystem, LocalFileSystem
+from flurry_fast.archive.format import Format, Parquet
 from flurry_fast.archive.writer import publish
 from flurry_fast.config.model import Archive
 from flurry_fast.errors import RegistryMismatch, StoreCorrupt
@@ -55,8 +56,9 @@ class ArchiveSink(Sink[ArchivePosition]):
         worker: Worker,
         clock: Clock,
         files: ArchiveFileSystem | None = None,
+        file_format: Format | None = None,
     ) -> None:
-        """`files` is the local file system under `settings.root` if not given.
+        """`files` is the local file system under `settings.root` if not given, `file_format` Parquet.
 
         Raises FileSystemRefused where names can not be claimed, StoreUnavailable.
         """
@@ -68,6 +70,7 @@ class ArchiveSink(Sink[ArchivePosition]):
         self._worker = worker
         self._clock = clock
         self._files = files if files is not None else LocalFileSystem(settings.root)
+        self._format = file_format if file_format is not None else Parquet(settings.compression_level)
         self._files.check()
         self._backoff = Backoff(clock, settings.retry_wait, settings.retry_wait_max)
         self._durable: dict[int, ArchivePosition] = {}
@@ -181,7 +184,7 @@ class ArchiveSink(Sink[ArchivePosition]):
     # --- on the loop's thread ------------------------------------------------------------------------------------
 
     def _chain(self, partition: int) -> Chain:
-        return Chain(self._files, self._topic, self._registration.incarnation, partition)
+        return Chain(self._files, self._topic, self._registration.incarnation, partition, self._format)
 
     def _take_due(self) -> None:
         """Freeze the rows of every partition that has enough of them, or has had them long enough."""
@@ -312,7 +315,6 @@ class ArchiveSink(Sink[ArchivePosition]):
                     self._chain(pending.partition),
                     pending.chunk,
                     lambda: self._registry.verify(self._registration),
-                    self._settings.compression_level,
                 )
                 pending.outcome = publication.position
             finally:

@@ -1,0 +1,53 @@
+"""How a file of the archive is written and looked at: the seam between the chain of claims and Parquet.
+
+Production has one format. The model test has another one, of the same rows and footers, to run through thousands of
+schedules a second what chain and writer do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flurry_fast._core import archive_schema
+from flurry_fast.archive import encoding
+from flurry_fast.archive import footer as footers
+from flurry_fast.archive.footer import Footer
+
+COMPRESSION_LEVEL = 1
+
+
+class Format(Protocol):
+    """What the bytes of a file are."""
+
+    def write(self, sink: pa.NativeFile, footer: Footer, batches: Sequence[pa.RecordBatch]) -> None:
+        """Write the rows, each batch by itself, and the footer."""
+
+    def read(self, source: pa.NativeFile, where: str) -> tuple[Footer, int]:
+        """The footer, and how many batches the file holds. Raises StoreCorrupt, naming the file `where`."""
+
+
+@dataclass(frozen=True)
+class Parquet:
+    """What everybody reads; a batch is a row group."""
+
+    compression_level: int = COMPRESSION_LEVEL
+
+    def write(self, sink: pa.NativeFile, footer: Footer, batches: Sequence[pa.RecordBatch]) -> None:
+        schema = batches[0].schema if batches else pa.record_batch(archive_schema()).schema
+        largest = max((batch.num_rows for batch in batches), default=0)
+        with pq.ParquetWriter(sink, schema, **encoding.options(schema, largest, self.compression_level)) as out:
+            for batch in batches:
+                out.write_batch(batch, row_group_size=batch.num_rows)
+            out.add_key_value_metadata(footer.encode())
+
+    def read(self, source: pa.NativeFile, where: str) -> tuple[Footer, int]:
+        footer, metadata = footers.read(source, where)
+        return footer, metadata.num_row_groups
+
+
+PARQUET = Parquet()
