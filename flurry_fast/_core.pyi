@@ -418,7 +418,7 @@ class Block:
     def plan(self) -> int: ...
     @property
     def last_crc(self) -> int:
-        """CRC-32 of record end - 1."""
+        """CRC-32C of record end - 1."""
 
     @property
     def groups(self) -> ArrowArray:
@@ -486,11 +486,11 @@ class ArchiveChunk:
     def max_event_ms(self) -> int | None: ...
     @property
     def last_crc(self) -> int | None:
-        """CRC-32 of the last row's payload."""
+        """CRC-32C of the last row's payload."""
 
     @property
     def checksum(self) -> str:
-        """SHA-256, in hexadecimal, over offset (i64) and CRC-32 (u32), big-endian, of every row."""
+        """SHA-256, in hexadecimal, over offset (i64) and CRC-32C (u32), big-endian, of every row."""
 
     @property
     def memory(self) -> int:
@@ -550,7 +550,7 @@ class RestoredRows:
 
     @property
     def last_crc(self) -> int | None:
-        """CRC-32 of the last payload; None without rows."""
+        """CRC-32C of the last payload; None without rows."""
 
     @property
     def raw_rows(self) -> int:
@@ -560,7 +560,7 @@ class RestoredRows:
         """Number of rows."""
 
 def restore_batch(batch: Any, /, checksum: RowChecksum | None = None) -> RestoredRows:
-    """The payloads that a record batch of the archive's columns was made from, each checked against its CRC-32.
+    """The payloads that a record batch of the archive's columns was made from, each checked against its CRC-32C.
 
     `checksum` goes on over these rows. Raises RestoreError where a row gives other bytes, TypeError or ValueError for
     what is no record batch.

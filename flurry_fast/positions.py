@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from flurry_fast.errors import StoreCorrupt
 from flurry_fast.stores.base import CellStore
 
-FORMAT = 1
+FORMAT = 2
 POSITIONS_ROW = b"position|counters"
 BEGAN_ROW = b"began"
 NO_BUCKET = -1  # no record below the position counted in any bucket
@@ -29,7 +29,7 @@ class CountersPosition:
 
     `max_bucket`: the highest bucket (hours since the epoch) that any record below the position counted in, -1 if none
     did, None if that is not known (after a recorded gap): then no block is ever taken to be absent without a read.
-    `crc`: CRC-32 of record position - 1; None at the beginning of the log. `max_timestamp`: the highest Kafka
+    `crc`: CRC-32C of record position - 1; None at the beginning of the log. `max_timestamp`: the highest Kafka
     timestamp (ms) below the position, -1 if there is none.
     """
 
@@ -43,7 +43,7 @@ class CountersPosition:
 class ArchivePosition:
     """Every record from the partition's origin up to, and without, `position` is in a published file.
 
-    `crc`: CRC-32 of record position - 1; None at the origin and after a recorded gap.
+    `crc`: CRC-32C of record position - 1; None at the origin and after a recorded gap.
     """
 
     position: int
@@ -85,11 +85,11 @@ def decode_position(value: bytes, timestamp: int, store_id: bytes) -> CountersPo
     store (whose blocks are not here).
     """
     body, crc = value[: _CELL.size], value[_CELL.size :]
+    if value and value[0] != FORMAT:
+        raise StoreCorrupt(f"A position in the control table has format {value[0]}; this version reads {FORMAT}.")
     if len(body) != _CELL.size or len(crc) != _CRC.size or _CRC.unpack(crc)[0] != zlib.crc32(body):
         raise StoreCorrupt("A position in the control table is damaged (its CRC does not match).")
-    number, flags, position, max_bucket, last_crc, max_timestamp, store = _CELL.unpack(body)
-    if number != FORMAT:
-        raise StoreCorrupt(f"A position in the control table has format {number}; this version reads {FORMAT}.")
+    _, flags, position, max_bucket, last_crc, max_timestamp, store = _CELL.unpack(body)
     if position != timestamp:
         raise StoreCorrupt(f"A position in the control table says {position}, its cell's timestamp {timestamp}.")
     if store != store_id:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import zlib
 from pathlib import Path
 from types import TracebackType
+
+import google_crc32c
 
 from flurry_fast._core import decode_json
 
@@ -16,7 +17,7 @@ class ManifestWriter:
     """Appends a line for each acknowledged report, in the order of the acknowledgements.
 
     A line is the report in the schema of `flurry-fast decode --json` (an unreadable one: ``{"outcome": reason}``)
-    plus "key" (text), "partition", "offset", "timestamp_ms" (Kafka's; null for what went to a file), "crc32" and
+    plus "key" (text), "partition", "offset", "timestamp_ms" (Kafka's; null for what went to a file), "crc32c" and
     "bytes" (of the whole payload).
     Raises OSError where the file cannot be written.
     """
@@ -41,7 +42,7 @@ class ManifestWriter:
             "partition": partition,
             "offset": offset,
             "timestamp_ms": timestamp_ms,
-            "crc32": zlib.crc32(payload),
+            "crc32c": google_crc32c.value(payload),
             "bytes": len(payload),
         }
         self._file.write(decode_json(payload)[:-1] + b", " + json.dumps(where).encode()[1:] + b"\n")

@@ -15,7 +15,7 @@ UNIQUE = {"device_id", "user_id", "message", "trace", "push_token", "raw", "imei
 # Numbers that nearly always are the same.
 CONSTANT = {"ad_cache_ms", "pause_ms"}
 # Random bits: no encoding and no compressor gains anything.
-RANDOM = {"imei_sha1", "crc32", "fingerprint"}
+RANDOM = {"imei_sha1", "crc32c", "fingerprint"}
 # Where minima and maxima let a reader skip pages and row groups.
 STATISTICS = ["offset", "kafka_timestamp", "api_key", "device_id", "reported_at"]
 # Looked up by equality.

@@ -20,7 +20,7 @@ class Footer:
     """Times are ms since the epoch; those of a file without rows, or without sessions, are None.
 
     `start`: offset of the first row and end of the file before; `end`: one past the last row, where the next file
-    starts. `checksum`: SHA-256 over offset (i64) and CRC-32 (u32), big-endian, of every row. `writer`: whose attempt
+    starts. `checksum`: SHA-256 over offset (i64) and CRC-32C (u32), big-endian, of every row. `writer`: whose attempt
     it was. `gap`: why the offsets from start to end were lost before they could be archived; such a file has no rows.
     """
 
@@ -65,10 +65,10 @@ def decode(metadata: Mapping[bytes, bytes] | None, where: str) -> Footer:
         except ValueError as error:
             raise StoreCorrupt(f"{where} has a damaged footer: {field.name} is {raw!r}.") from error
     footer = Footer(**values)  # type: ignore[arg-type]
-    if footer.schema_version > ARCHIVE_SCHEMA_VERSION:
+    if footer.schema_version != ARCHIVE_SCHEMA_VERSION:
         raise StoreCorrupt(
-            f"{where} was written by a newer version (columns {footer.schema_version}, here {ARCHIVE_SCHEMA_VERSION}).",
-            way_out="Read it with that version.",
+            f"{where} has columns of version {footer.schema_version}; this version reads {ARCHIVE_SCHEMA_VERSION}.",
+            way_out="Read it with the version that wrote it.",
         )
     if footer.end <= footer.start:
         raise StoreCorrupt(f"{where} ends at {footer.end}, which is not after its start {footer.start}.")

@@ -13,7 +13,7 @@ from flurry_fast.errors import StoreCorrupt
 
 
 def batches(chain: Chain, start: int = 0, stop: int | None = None, max_rows: int = 10_000) -> Iterator[Batch]:
-    """The records of a partition, in order, byte for byte, each checked against its CRC-32.
+    """The records of a partition, in order, byte for byte, each checked against its CRC-32C.
 
     Whole files are given: those that reach beyond `start` and begin below `stop`; the engine passes by what it has.
     A recorded gap gives nothing. Raises StoreCorrupt where bytes can not be restored, StoreUnavailable.

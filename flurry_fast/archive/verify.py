@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flurry_fast._core import ARCHIVE_SCHEMA_VERSION, RestoreError, RowChecksum, archive_schema, restore_batch
+from flurry_fast._core import RestoreError, RowChecksum, archive_schema, restore_batch
 from flurry_fast.archive.chain import Chain
 from flurry_fast.archive.footer import Footer
 from flurry_fast.errors import FlurryFastError, StoreUnavailable
@@ -116,7 +116,7 @@ def survey(chain: Chain) -> Survey:
 
 
 def verify(chain: Chain, *, deep: bool, progress: Callable[[int], None] = lambda _: None) -> Survey:
-    """As `survey`, and every file's rows against its footer; `deep`: every row's bytes against its CRC-32, too.
+    """As `survey`, and every file's rows against its footer; `deep`: every row's bytes against its CRC-32C, too.
 
     `progress` is told the bytes of each file that is done. Raises StoreUnavailable only.
     """
@@ -138,8 +138,8 @@ def verify(chain: Chain, *, deep: bool, progress: Callable[[int], None] = lambda
 def _file_faults(chain: Chain, start: int, deep: bool) -> Iterator[str]:
     footer = chain.footer(start)
     with chain.files.open(chain.path(start)) as source, pq.ParquetFile(source) as file:
-        yield from _schema_faults(footer, file.schema_arrow)
-        rows = file.read(["offset", "crc32", "kafka_timestamp", "outcome", "raw"])
+        yield from _schema_faults(file.schema_arrow)
+        rows = file.read(["offset", "crc32c", "kafka_timestamp", "outcome", "raw"])
         yield from _row_faults(footer, rows)
         if footer.gap is not None and footer.rows:
             yield f"records a gap ({footer.gap}) and yet holds {footer.rows} rows"
@@ -149,15 +149,15 @@ def _file_faults(chain: Chain, start: int, deep: bool) -> Iterator[str]:
             yield from _byte_faults(footer, file)
 
 
-def _schema_faults(footer: Footer, stored: pa.Schema) -> Iterator[str]:
+def _schema_faults(stored: pa.Schema) -> Iterator[str]:
     known = pa.record_batch(archive_schema()).schema
-    if footer.schema_version == ARCHIVE_SCHEMA_VERSION and not stored.remove_metadata().equals(known):
+    if not stored.remove_metadata().equals(known):
         yield "has other columns than its schema version says"
 
 
 def _row_faults(footer: Footer, rows: pa.Table) -> Iterator[str]:
     offsets = rows["offset"].to_numpy()
-    crcs = rows["crc32"].to_numpy()
+    crcs = rows["crc32c"].to_numpy()
     if len(offsets):
         if not bool((offsets[1:] > offsets[:-1]).all()):
             distinct = len(np.unique(offsets))
@@ -167,7 +167,7 @@ def _row_faults(footer: Footer, rows: pa.Table) -> Iterator[str]:
         if offsets[-1] != footer.end - 1:
             yield f"ends with offset {offsets[-1]}, its footer says {footer.end - 1}"
         if footer.last_crc != crcs[-1]:
-            yield f"its last row has CRC-32 {crcs[-1]}, its footer says {footer.last_crc}"
+            yield f"its last row has CRC-32C {crcs[-1]}, its footer says {footer.last_crc}"
         times = rows["kafka_timestamp"].cast(pa.int64()).to_numpy()
         if (times.min(), times.max()) != (footer.min_timestamp, footer.max_timestamp):
             yield f"its Kafka times are {times.min()} to {times.max()} ms, not as in its footer"

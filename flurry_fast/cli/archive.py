@@ -43,7 +43,7 @@ def list_partitions(settings: Settings, as_json: bool, all_topics: bool) -> None
 
 
 @command.command("verify")
-@click.option("--deep", is_flag=True, help="Restore every report's bytes and check them against their CRC-32.")
+@click.option("--deep", is_flag=True, help="Restore every report's bytes and check them against their CRC-32C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a partition.")
 @click.option("--all-topics", is_flag=True, help="Every topic in the archive, not only kafka.topic.")
 @settings_options

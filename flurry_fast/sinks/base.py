@@ -35,7 +35,7 @@ class Standing(Protocol):
 
     @property
     def crc(self) -> int | None:
-        """CRC-32 of record position - 1, to notice a log that was cut or replaced; None where nothing is below."""
+        """CRC-32C of record position - 1, to notice a log that was cut or replaced; None where nothing is below."""
 
 
 P = TypeVar("P", bound=Standing)

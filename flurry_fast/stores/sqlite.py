@@ -31,7 +31,7 @@ from flurry_fast.stores.base import (
 )
 
 APPLICATION_ID = 0x464C5259  # "FLRY"
-FORMAT = 1
+FORMAT = 2
 SCAN_BATCH = 1000
 READ_ROWS = 500  # bound variables of one SELECT
 CONTROL = "control"
@@ -194,7 +194,10 @@ class SqliteStore(CellStore):
             if objects and application != APPLICATION_ID:
                 raise StoreCorrupt(f"{self.path} is an SQLite file, but not a store of flurry_fast.")
             if objects and number != FORMAT:
-                raise StoreCorrupt(f"The store {self.path} has format {number}; this version reads {FORMAT}.")
+                raise StoreCorrupt(
+                    f"The store {self.path} has format {number}; this version reads {FORMAT}.",
+                    way_out="Use it with the version that wrote it, or set counters.store to a new file.",
+                )
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
             _create(connection, CONTROL)

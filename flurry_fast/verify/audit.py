@@ -210,6 +210,8 @@ def _self_check(table: str, row: bytes, column: Column, end: int, value: bytes) 
     _, bucket = blocks.parse_row(row)
     if table != table_of(bucket):
         raise BlockError("the block is in the table of another month")
+    if value and value[0] != blocks.FORMAT:
+        raise BlockError(f"the block has format {value[0]}; this version reads {blocks.FORMAT}")
     if len(value) < _HEAD.size + 5 or zlib.crc32(value[:-4]) != int.from_bytes(value[-4:]):
         raise BlockError("the block is damaged (its CRC does not match)")
     _, its_end, its_plan, _ = _HEAD.unpack(value[: _HEAD.size])

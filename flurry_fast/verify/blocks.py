@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from flurry_fast.verify.count import OTHER, Groups, Key
 from flurry_fast.verify.plan import CountedPlan, CountedRollup
 
-FORMAT = 1
-_HEAD = struct.Struct(">BQII")  # format, E, plan id, CRC-32 of record E-1
+FORMAT = 2
+_HEAD = struct.Struct(">BQII")  # format, E, plan id, CRC-32C of record E-1
 _CRC = struct.Struct(">I")
 _QUALIFIER = struct.Struct(">IIH")
 _U64_MAX = 2**64 - 1
@@ -96,14 +96,14 @@ class _Reader:
 
 def decode(plan: CountedPlan, value: bytes) -> Block:
     """The block that `value` holds, every rule of the format checked. Raises BlockError."""
+    if value and value[0] != FORMAT:
+        raise BlockError(f"the block has format {value[0]}; this version reads {FORMAT}")
     if len(value) < _HEAD.size + _CRC.size:
         raise BlockError("the block is shorter than its head")
     body = value[: -_CRC.size]
     if _CRC.unpack(value[-_CRC.size :])[0] != zlib.crc32(body):
         raise BlockError("the block's CRC does not match")
-    number, end, plan_id, last_crc = _HEAD.unpack(body[: _HEAD.size])
-    if number != FORMAT:
-        raise BlockError(f"the block has format {number}")
+    _, end, plan_id, last_crc = _HEAD.unpack(body[: _HEAD.size])
     block = Block(end, plan_id, last_crc)
     reader = _Reader(body)
     reader.at = _HEAD.size

@@ -67,7 +67,7 @@ class Count:
     plan: CountedPlan
     starts: Mapping[int, int] = field(default_factory=dict)
     blocks: Blocks = field(default_factory=dict)
-    # Per partition: CRC-32 of each record, by offset minus start.
+    # Per partition: CRC-32C of each record, by offset minus start.
     crcs: dict[int, list[int]] = field(default_factory=dict)
     reports: int = 0
 
@@ -86,7 +86,7 @@ class Count:
         waiting[offset] = line
         while (ready := waiting.pop(self.end(partition), None)) is not None:
             self._fold(ready)
-            self.crcs.setdefault(partition, []).append(ready.get("crc32", 0))
+            self.crcs.setdefault(partition, []).append(ready.get("crc32c", 0))
 
     def end(self, partition: int) -> int:
         """The first offset of the partition that is not counted yet."""

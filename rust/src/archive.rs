@@ -4,6 +4,7 @@ use arrow_array::{RecordBatch, StructArray};
 use flurry_core::archive::restore::{Restored, restore};
 use flurry_core::archive::schema::{SCHEMA, SCHEMA_VERSION};
 use flurry_core::archive::{ArchiveBuilder, ArchiveChunk, Fingerprints, RowChecksum};
+use flurry_core::crc::crc32c;
 use flurry_core::engine::sink::ReportSink;
 use flurry_core::report::Report;
 use flurry_core::wire::{self, Limits};
@@ -134,13 +135,9 @@ fn archive_batch(
         let mut partition = 0;
         for record in batch.records() {
             partition = record.partition;
-            match wire::decode(record.payload, &limits, &mut report) {
-                Ok(crc) => builder.append(&record, Ok(&report), crc.0),
-                Err(reason) => {
-                    let crc = wire::checksum(record.payload);
-                    builder.append(&record, Err(reason), crc.0);
-                }
-            }
+            let outcome = wire::decode(record.payload, &limits, &mut report);
+            let crc = crc32c(record.payload);
+            builder.append(&record, outcome.map(|()| &report), crc);
         }
         builder.take().map(|chunk| (partition, chunk))
     });
@@ -148,7 +145,7 @@ fn archive_batch(
     Ok(chunk.map(|chunk| PyArchiveChunk::new(partition, chunk)))
 }
 
-/// Running checksum over (offset, CRC-32) of rows.
+/// Running checksum over (offset, CRC-32C) of rows.
 #[pyclass(name = "RowChecksum", module = "flurry_fast._core")]
 #[derive(Clone, Default)]
 struct PyRowChecksum(RowChecksum);
@@ -201,7 +198,7 @@ fn column(py: Python<'_>, numbers: &[i64]) -> Py<PyBytes> {
 }
 
 /// The payloads that the rows of a record batch were made from, each checked
-/// against its CRC-32.
+/// against its CRC-32C.
 #[pyfunction]
 #[pyo3(signature = (batch, /, checksum=None))]
 fn restore_batch(

@@ -1,6 +1,7 @@
 //! Kernels alone, for bench/: a whole batch in one call, without a Python
 //! object a record and with the GIL released.
 
+use flurry_core::crc::crc32;
 use flurry_core::report::Report;
 use flurry_core::wire::{self, Limits};
 use pyo3::prelude::*;
@@ -16,7 +17,7 @@ fn crc32_batch(py: Python<'_>, batch: &Bound<'_, PyAny>) -> PyResult<u32> {
     Ok(py.detach(|| {
         batch
             .records()
-            .fold(0, |all, record| all ^ wire::checksum(record.payload).0)
+            .fold(0, |all, record| all ^ crc32(record.payload))
     }))
 }
 

@@ -6,11 +6,11 @@ import json
 import os
 import signal
 import threading
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import google_crc32c
 import pytest
 from confluent_kafka import Message
 
@@ -62,11 +62,11 @@ def test_the_manifest_is_what_the_topic_holds(kafka: Kafka, read_topic: ReadTopi
     for message in messages:
         line = by_place[message.partition(), message.offset()]
         payload = message.value() or b""
-        assert line["crc32"] == zlib.crc32(payload)
+        assert line["crc32c"] == google_crc32c.value(payload)
         assert line["bytes"] == len(payload)
         assert line["timestamp_ms"] == message.timestamp()[1]
         assert line["key"].encode() == message.key()
-        places = ("key", "partition", "offset", "timestamp_ms", "crc32", "bytes")
+        places = ("key", "partition", "offset", "timestamp_ms", "crc32c", "bytes")
         assert {name: value for name, value in line.items() if name not in places} == json.loads(
             _core.decode_json(payload)
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import google_crc32c
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -162,7 +163,7 @@ def test_columns_say_what_the_captures_say(file: Path, captures: list[Path]) -> 
             assert row["sessions"] == []
             continue
         assert as_json(row) == truth, path
-        assert row["crc32"] == zlib.crc32(path.read_bytes())
+        assert row["crc32c"] == google_crc32c.value(path.read_bytes())
         assert row["key"] == b"KEY|0"
         assert row["headers"] is None
         assert row["kafka_timestamp"] == TIMES + 7 * row["offset"]
@@ -229,7 +230,7 @@ def test_a_damaged_column_is_refused(bodies: list[bytes]) -> None:
     batch = pa.record_batch(chunk_of(bodies[:5]).batches[0])
     place = batch.schema.get_field_index("agent_version")
     changed = batch.set_column(place, batch.schema.field(place), pa.array([1] * 5, pa.int32()))
-    with pytest.raises(RestoreError, match="offset 0 restores to bytes of CRC-32"):
+    with pytest.raises(RestoreError, match="offset 0 restores to bytes of CRC-32C"):
         restore_batch(changed)
     with pytest.raises(RestoreError, match="column raw is missing"):
         restore_batch(batch.drop_columns(["raw"]))
@@ -251,7 +252,7 @@ def test_rows_below_the_position_are_passed_by(bodies: list[bytes]) -> None:
     chunk = archive_batch(batch, secret=SECRET, position=104)
     assert chunk is not None
     assert (chunk.start, chunk.end, chunk.rows, len(chunk)) == (104, 110, 6, 6)
-    assert chunk.last_crc == zlib.crc32(bodies[9])
+    assert chunk.last_crc == google_crc32c.value(bodies[9])
     assert (chunk.min_timestamp, chunk.max_timestamp) == (TIMES + 7 * 104, TIMES + 7 * 109)
     assert chunk.wire_bytes == sum(len(body) for body in bodies[4:10])
     assert archive_batch(batch, secret=SECRET, position=110) is None

@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import google_crc32c
 import pytest
 
 from flurry_fast.agent.framed import read_framed
@@ -67,7 +67,7 @@ def test_a_file_can_have_a_manifest_without_places_in_a_log(tmp_path: Path) -> N
     with out.open("rb") as file:
         payloads = list(read_framed(file))
     lines = [json.loads(line) for line in manifest.read_text().splitlines()]
-    assert [line["crc32"] for line in lines] == [zlib.crc32(payload) for payload in payloads]
+    assert [line["crc32c"] for line in lines] == [google_crc32c.value(payload) for payload in payloads]
     assert {line["outcome"] == "ok" for line in lines} == {True, False}
     assert {(line["partition"], line["offset"], line["timestamp_ms"]) for line in lines} == {(None, None, None)}
     assert all(line["key"] for line in lines)

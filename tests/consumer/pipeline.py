@@ -14,12 +14,12 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import pyarrow.parquet as pq
 from confluent_kafka import KafkaError, Message, Producer
 
@@ -82,7 +82,7 @@ class Truth:
             line = {**decoder.decode(value), "partition": partition, "offset": offset, "timestamp_ms": timestamp}
             if line["outcome"] == "ok":  # the wire bytes of a key that is not plain text
                 line["api_key_hex"] = decoder.message_key(value).rpartition(b"|")[0].hex()
-            count.add(line | {"crc32": zlib.crc32(value)})
+            count.add(line | {"crc32c": google_crc32c.value(value)})
         count.finish()
         return count
 
@@ -192,8 +192,8 @@ class Pipeline:
         found: dict[tuple[int, int], int] = {}
         for path in sorted((self.folder / "archive").rglob("*.parquet")):
             partition = int(path.parent.name.removeprefix("p="))
-            table = pq.read_table(path, columns=["offset", "crc32"], partitioning=None)
-            for offset, crc in zip(table["offset"].to_pylist(), table["crc32"].to_pylist(), strict=True):
+            table = pq.read_table(path, columns=["offset", "crc32c"], partitioning=None)
+            for offset, crc in zip(table["offset"].to_pylist(), table["crc32c"].to_pylist(), strict=True):
                 assert (partition, offset) not in found, f"offset {offset} of partition {partition} is archived twice"
                 found[partition, offset] = crc
         return found
@@ -203,7 +203,7 @@ class Pipeline:
         comparison = self.compare_counters()
         assert comparison.differences == [], [str(difference) for difference in comparison.differences[:10]]
         assert comparison.exact
-        expected = {where: zlib.crc32(value) for where, (value, _) in self.truth.records.items()}
+        expected = {where: google_crc32c.value(value) for where, (value, _) in self.truth.records.items()}
         assert self.archived() == expected
 
     def close(self) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
+import google_crc32c
 import numpy as np
 import pyarrow as pa
 from simulated import ManualClock, Stats
@@ -98,7 +98,7 @@ class World:
         body, decoded = self.random.choice(POOL)
         self.now += self.random.choice((0, 1, 60_000, 3_600_000))
         line = {**decoded, "partition": 0, "offset": len(self.log), "timestamp_ms": self.now}
-        self.lines.append(line | {"crc32": zlib.crc32(body)})
+        self.lines.append(line | {"crc32c": google_crc32c.value(body)})
         self.log.append((body, self.now))
 
     def step(self) -> None:

@@ -30,7 +30,7 @@ def _lines() -> list[dict[str, Any]]:
     for place, path in enumerate(sorted((ROOT / "tests/captures").glob("*/*.json"))[:60]):
         report = json.loads(path.read_bytes())
         where = {"partition": place % PARTITIONS, "offset": place // PARTITIONS}
-        lines.append(report | where | {"timestamp_ms": 1_384_948_800_000 + place, "crc32": place})
+        lines.append(report | where | {"timestamp_ms": 1_384_948_800_000 + place, "crc32c": place})
     return lines
 
 

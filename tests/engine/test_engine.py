@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import zlib
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import pyarrow as pa
 import pytest
 from engine_helpers import (
@@ -40,7 +42,9 @@ from flurry_fast.positions import ArchivePosition, CountersPosition
 from flurry_fast.verify import blocks
 
 DEFAULT = (Path(__file__).parents[2] / "flurry_fast" / "plans" / "default.toml").read_text()
+CAPTURES = Path(__file__).parents[1] / "captures"
 HOUR_MS = 3_600_000
+NOW_MS = 1_385_000_000_000
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +202,34 @@ def test_stops(plan: Plan) -> None:
     (stop,) = engine.stopped()
     assert stop.kind == "truncated"
     assert engine.partitions()[0].stopped
+
+
+def test_a_replaced_record_is_noticed_though_its_crc32_is_the_same(plan: Plan) -> None:
+    """A report ends with the CRC-32 of its body, which leaves the CRC-32 of the whole 65,536 values."""
+    report = (CAPTURES / "a216" / "full-1.bin").read_bytes()
+    assert int.from_bytes(report[:2]) == 30
+    seen: dict[int, bytes] = {}
+    for number in range(10_000):
+        cached_at = (number * 0x5851F42D4C957F2D % 2**63).to_bytes(8)  # field 3
+        body = report[:4] + cached_at + report[12:-4]
+        record = body + zlib.crc32(body).to_bytes(4)
+        other = seen.setdefault(zlib.crc32(record), record)
+        if other != record:
+            break
+    assert zlib.crc32(record) == zlib.crc32(other)
+    assert google_crc32c.value(record) != google_crc32c.value(other)
+    counted_before = assigned_engine(plan)
+    counted_before.absorb(batch_of([other], [NOW_MS]))
+    flush = counted_before.freeze(None)
+    assert flush is not None
+    assert flush.positions[0].crc == google_crc32c.value(other)
+    assert not any(counted_before.stats()["unreadable"].values())
+    for found, stops in ((other, []), (record, ["truncated"])):
+        engine = new_engine(plan)
+        position = CountersPosition(1, crc=flush.positions[0].crc)
+        engine.assign(0, log_start=0, counters=position, archive=None, read_from=0)
+        engine.absorb(batch_of([found], [NOW_MS]))
+        assert [stop.kind for stop in engine.stopped()] == stops
 
 
 def test_archive_rows_survive_a_lost_claim(plan: Plan) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import pyarrow as pa
 
@@ -70,7 +70,8 @@ def manifest(logs: Logs) -> Iterator[str]:
     for partition, log in logs.items():
         for offset, (payload, timestamp) in enumerate(log):
             line = json.loads(_core.decode_json(payload))
-            sent = {"partition": partition, "offset": offset, "timestamp_ms": timestamp, "crc32": zlib.crc32(payload)}
+            crc = google_crc32c.value(payload)
+            sent = {"partition": partition, "offset": offset, "timestamp_ms": timestamp, "crc32c": crc}
             yield json.dumps(line | sent)
 
 

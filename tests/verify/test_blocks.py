@@ -41,7 +41,7 @@ def test_golden_bytes() -> None:
     block.rollups["event"][OTHER] = {"events": 128}
     block.rollups["unreadable"] = {("bad_crc",): {"reports": 2}}
     expected = (
-        b"\x01" + (300).to_bytes(8) + b"\x01\x02\x03\x04" + b"\xaa\xbb\xcc\xdd" + b"\x03"
+        b"\x02" + (300).to_bytes(8) + b"\x01\x02\x03\x04" + b"\xaa\xbb\xcc\xdd" + b"\x03"
         # rollup 0, one group, no (other): the empty key
         + b"\x00\x01\x00" + b"\x00\x00" + b"\x01\xc8\x01"
         # rollup 1, three groups in the order of their encoded keys, (other)
@@ -90,13 +90,13 @@ def test_only_canonical_bytes_are_read(block: Block, at: int, byte: int) -> None
     assert blocks.encode(PLAN, read) == signed(bytes(body))
 
 
-HEAD = b"\x01" + bytes(7) + b"\x09" + b"\0\0\0\x01" + bytes(4)
+HEAD = b"\x02" + bytes(7) + b"\x09" + b"\0\0\0\x01" + bytes(4)
 
 
 @pytest.mark.parametrize(
     ("body", "what"),
     [
-        (b"\x02" + HEAD[1:] + b"\x00", "format"),
+        (b"\x01" + HEAD[1:] + b"\x00", "format 1; this version reads 2"),
         (HEAD + b"\x00\x00", "bytes are left"),
         (HEAD + b"\x80\x00", "fewest bytes"),
         (HEAD + b"\xff" * 10 + b"\x01", "longer than ten"),

@@ -43,7 +43,7 @@ def manifest_lines() -> list[str]:
             "partition": place % 2,
             "offset": place // 2,
             "timestamp_ms": RECEIVED + place * 600_000,
-            "crc32": place,
+            "crc32c": place,
         }
         return json.dumps((report if place % 5 else {"outcome": "truncated"}) | sent)
 
@@ -156,7 +156,7 @@ def test_a_block_in_the_wrong_month(count: Count) -> None:
 
 def test_damaged_cells(count: Count) -> None:
     store = fill(count)
-    put(store, (0, b"X", 1), b"rubbish that is long enough", 1)
+    put(store, (0, b"X", 1), b"\x02rubbish that is long enough", 1)
     (found,) = differences(store, count)
     assert "CRC does not match" in found
 

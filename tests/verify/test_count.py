@@ -72,7 +72,7 @@ def report(*sessions: dict[str, Any], **fields: Any) -> dict[str, Any]:
         "partition": 0,
         "offset": 0,
         "timestamp_ms": RECEIVED,
-        "crc32": 7,
+        "crc32c": 7,
     } | fields
 
 

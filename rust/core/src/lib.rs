@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 // wire format
+pub mod crc;
 pub mod json;
 pub mod reason;
 pub mod report;

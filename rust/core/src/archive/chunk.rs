@@ -15,7 +15,7 @@ const BATCH_ROWS: usize = 100_000;
 /// … or this many bytes of records.
 const BATCH_BYTES: usize = 192 << 20;
 
-/// SHA-256 over `offset (i64) | CRC-32 (u32)`, big-endian, of every row. The
+/// SHA-256 over `offset (i64) | CRC-32C (u32)`, big-endian, of every row. The
 /// bytes stand in it by their CRC, so that it costs next to nothing, and anyone
 /// can compute it from two columns of a file with standard tools.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +62,7 @@ pub struct Summary {
     pub timestamps: Range,
     /// Session starts by the devices' own clocks, ms.
     pub event_times: Range,
-    /// CRC-32 of the last row's payload.
+    /// CRC-32C of the last row's payload.
     pub last_crc: Option<u32>,
     pub checksum: RowChecksum,
 }

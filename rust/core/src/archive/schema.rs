@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 
 /// Written into each file's footer.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// 0001-01-01T00:00:00Z in ms: the first time every reader can show.
 pub const MIN_TIME_MS: i64 = -62_135_596_800_000;
@@ -165,7 +165,7 @@ fields! {
         opt("key", DataType::Binary),
         opt("headers", DataType::List(HEADER.clone())),
         req("outcome", DataType::Utf8),
-        req("crc32", DataType::UInt32),
+        req("crc32c", DataType::UInt32),
         opt("raw", DataType::Binary),
         req("repaired_errors", DataType::Int32),
         req("shape", DataType::Int16),

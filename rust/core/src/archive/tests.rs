@@ -3,6 +3,7 @@ use arrow_array::{Array, RecordBatch};
 
 use super::restore::{RestoreError, restore};
 use super::*;
+use crate::crc::crc32c;
 use crate::engine::sink::{Record, ReportSink};
 use crate::report::{Report, Session};
 use crate::wire::samples::{captures, rich};
@@ -26,7 +27,7 @@ fn record(offset: i64, payload: &[u8]) -> Record<'_> {
 fn append(builder: &mut ArchiveBuilder, record: &Record<'_>) {
     let mut report = Report::default();
     let outcome = wire::decode(record.payload, &Limits::default(), &mut report);
-    let crc = wire::checksum(record.payload).0;
+    let crc = crc32c(record.payload);
     builder.append(record, outcome.map(|_| &report), crc);
 }
 
@@ -235,10 +236,10 @@ fn mutated_bytes_come_back_whatever_they_decode_to() {
 #[test]
 fn a_changed_cell_is_an_error_that_names_the_offset() {
     let batch = archived(&[encoded(&plain()), encoded(&plain())]);
-    let crc = batch.schema().index_of("crc32").unwrap();
+    let crc = batch.schema().index_of("crc32c").unwrap();
     let mut columns = batch.columns().to_vec();
     columns[crc] = std::sync::Arc::new(arrow_array::UInt32Array::from(vec![
-        wire::checksum(&encoded(&plain())).0,
+        crc32c(&encoded(&plain())),
         7,
     ]));
     let changed = RecordBatch::try_new(batch.schema(), columns.clone()).unwrap();

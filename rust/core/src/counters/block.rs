@@ -4,10 +4,11 @@
 use std::fmt;
 
 use super::varint;
+use crate::crc::crc32;
 use crate::plan::{Plan, Rollup};
 
 /// Version of the layout. Part of every plan id.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
 
 const HEADER_BYTES: usize = 1 + 8 + 4 + 4;
 const CRC_BYTES: usize = 4;
@@ -19,7 +20,7 @@ pub struct Header {
     pub end: i64,
     /// Plan id.
     pub plan: u32,
-    /// CRC-32 of the payload of record `end` − 1.
+    /// CRC-32C of the payload of record `end` − 1.
     pub last_crc: u32,
 }
 
@@ -28,8 +29,8 @@ pub struct Header {
 pub enum BlockError {
     /// Shorter than header and CRC.
     Short,
-    /// Another format than [`FORMAT`].
-    Format,
+    /// Another format than [`FORMAT`]: this one.
+    Format(u8),
     /// The CRC-32 at the end differs.
     Crc,
     /// Another plan's.
@@ -54,9 +55,11 @@ pub enum BlockError {
 
 impl fmt::Display for BlockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let text = match self {
             BlockError::Short => "shorter than any block",
-            BlockError::Format => "another block format",
+            BlockError::Format(number) => {
+                return write!(f, "its format is {number}, this version reads {FORMAT}");
+            }
             BlockError::Crc => "its CRC-32 differs from its bytes",
             BlockError::Plan => "another plan's block",
             BlockError::End => "its end offset is impossible",
@@ -67,7 +70,8 @@ impl fmt::Display for BlockError {
             BlockError::Dimensions => "a key is not one text per dimension",
             BlockError::Flag => "the (other) flag is neither 0 nor 1",
             BlockError::Trailing => "bytes are left after the last section",
-        })
+        };
+        f.write_str(text)
     }
 }
 
@@ -119,7 +123,7 @@ impl<'o> Writer<'o> {
     /// Closes the block with its CRC.
     pub fn finish(self) {
         let body = self.out.get(self.start..).unwrap_or(&[]);
-        let crc = crc32fast::hash(body);
+        let crc = crc32(body);
         self.out.extend(crc.to_be_bytes());
     }
 
@@ -325,9 +329,9 @@ pub fn read_header(value: &[u8]) -> Result<Header, BlockError> {
         .ok_or(BlockError::Short)?;
     let &[format, ref rest @ ..] = header;
     if format != FORMAT {
-        return Err(BlockError::Format);
+        return Err(BlockError::Format(format));
     }
-    if crc32fast::hash(body) != u32::from_be_bytes(*crc) {
+    if crc32(body) != u32::from_be_bytes(*crc) {
         return Err(BlockError::Crc);
     }
     let &[

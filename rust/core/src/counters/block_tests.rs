@@ -131,7 +131,7 @@ fn golden_bytes() {
         None,
     )];
     let value = encode(header, &sections);
-    let expected = b"\x01\0\0\0\0\0\0\x04\xD2\x01\x02\x03\x04\xDE\xAD\xBE\xEF\x01\x01\x02\x00\x00\x03\x02DE\x01\x02\x01K\x80\x01";
+    let expected = b"\x02\0\0\0\0\0\0\x04\xD2\x01\x02\x03\x04\xDE\xAD\xBE\xEF\x01\x01\x02\x00\x00\x03\x02DE\x01\x02\x01K\x80\x01";
     assert_eq!(value[..value.len() - 4], expected[..]);
     assert_eq!(
         value[value.len() - 4..],
@@ -257,7 +257,7 @@ fn every_error_has_a_case() {
     let one = |number: u8, groups: Vec<Group>, other| value(vec![(number, groups, other)]);
     let cases: Vec<(Vec<u8>, BlockError)> = vec![
         (vec![1; 20], BlockError::Short),
-        (patched(0, 2), BlockError::Format),
+        (patched(0, 1), BlockError::Format(1)),
         (unsealed(20), BlockError::Crc),
         (patched(9, !value(sample())[9]), BlockError::Plan),
         (with_end(0), BlockError::End),

@@ -1,6 +1,7 @@
 //! Names of a block in the store: table, row and column qualifier.
 
 use crate::clock::{HOUR_MS, civil};
+use crate::crc::crc32;
 
 /// Bytes of a qualifier.
 pub const QUALIFIER_BYTES: usize = 10;
@@ -39,7 +40,7 @@ pub fn parse_row(row: &[u8]) -> Option<(&[u8], u32)> {
 
 /// Low byte of the CRC-32 of the api key: spreads apps over pre-split regions.
 pub fn salt(api_key: &[u8]) -> u8 {
-    crc32fast::hash(api_key) as u8
+    crc32(api_key) as u8
 }
 
 /// `YYYYMM` of the bucket's start in UTC, as a number.

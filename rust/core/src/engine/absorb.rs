@@ -7,6 +7,7 @@ use super::{Engine, EngineError, PartitionStop, StopKind};
 use crate::clock::receive_ms;
 use crate::counters::blocks::Blocks;
 use crate::counters::{Gate, Ops, Program};
+use crate::crc::crc32c;
 use crate::reason::Reason;
 use crate::report::Report;
 use crate::trials::{self, Bug};
@@ -128,17 +129,13 @@ impl<S: ReportSink> Engine<S> {
         let (outcome, crc) = if wanted {
             self.stats.records += 1;
             self.stats.bytes += record.payload.len() as u64;
-            read(record.payload, scratch)
+            (read(record.payload, scratch), crc32c(record.payload))
         } else {
             self.stats.passed_by += 1;
             (Err(Reason::Truncated), 0)
         };
         if part.expects(record.offset) {
-            let crc = if wanted {
-                crc
-            } else {
-                wire::checksum(record.payload).0
-            };
+            let crc = if wanted { crc } else { crc32c(record.payload) };
             if let Some(known) = part.contradiction(record.offset, crc) {
                 self.stops.push(truncated(part, record.offset, known, crc));
                 return;
@@ -205,7 +202,7 @@ impl<S: ReportSink> Engine<S> {
             return;
         };
         if part.expects(record.offset) {
-            let crc = wire::checksum(record.payload).0;
+            let crc = crc32c(record.payload);
             if let Some(known) = part.contradiction(record.offset, crc) {
                 self.stops.push(truncated(part, record.offset, known, crc));
             }
@@ -224,7 +221,7 @@ impl<S: ReportSink> Engine<S> {
         let Some(counters) = &mut part.counters else {
             return;
         };
-        let (outcome, _) = read(record.payload, scratch);
+        let outcome = read(record.payload, scratch);
         let mut fold = Fold {
             program: &self.program,
             blocks: &mut self.blocks,
@@ -258,12 +255,9 @@ impl<S: ReportSink> Engine<S> {
     }
 }
 
-/// Reads a payload into the scratch report: the outcome and the payload's CRC.
-fn read<'b>(payload: &'b [u8], scratch: &mut Scratch<'b>) -> (Result<(), Reason>, u32) {
-    match wire::decode(payload, &scratch.limits, &mut scratch.report) {
-        Ok(crc) => (Ok(()), crc.0),
-        Err(reason) => (Err(reason), wire::checksum(payload).0),
-    }
+/// Reads a payload into the scratch report.
+fn read<'b>(payload: &'b [u8], scratch: &mut Scratch<'b>) -> Result<(), Reason> {
+    wire::decode(payload, &scratch.limits, &mut scratch.report)
 }
 
 #[cold]

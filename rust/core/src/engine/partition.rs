@@ -15,7 +15,7 @@ pub struct CountersPosition {
     /// M: the highest bucket of any record below it; −1 = there was none;
     /// `None` = unknown, so that no block can be proved absent.
     pub max_bucket: Option<i64>,
-    /// CRC-32 of record `position` − 1, if it is known.
+    /// CRC-32C of record `position` − 1, if it is known.
     pub crc: Option<u32>,
     /// T: running maximum of Kafka timestamps, ms.
     pub max_timestamp: i64,
@@ -26,7 +26,7 @@ pub struct CountersPosition {
 pub struct ArchivePosition {
     /// The first offset that no published file holds.
     pub position: i64,
-    /// CRC-32 of record `position` − 1, if it is known.
+    /// CRC-32C of record `position` − 1, if it is known.
     pub crc: Option<u32>,
 }
 
@@ -62,7 +62,7 @@ pub struct PartitionStop {
 pub(super) struct Counters {
     /// Where they stand, in memory: everything below is folded (or deferred).
     pub next: i64,
-    /// CRC-32 of record `next` − 1.
+    /// CRC-32C of record `next` − 1.
     pub crc: Option<u32>,
     pub max_bucket: Option<i64>,
     pub max_timestamp: i64,
@@ -124,7 +124,7 @@ pub(super) struct Archive<S> {
     pub sink: S,
     /// The next offset that goes into the buffer.
     pub next: i64,
-    /// CRC-32 of record `next` − 1.
+    /// CRC-32C of record `next` − 1.
     pub crc: Option<u32>,
 }
 

@@ -22,7 +22,7 @@ pub struct Record<'a> {
 /// Takes the records of one partition. `report` is all or nothing: a record
 /// that did not decode whole arrives as its reason, so nothing is ever undone.
 pub trait ReportSink {
-    /// `crc` is the CRC-32 of the whole payload, readable or not.
+    /// `crc` is the CRC-32C of the whole payload, readable or not.
     fn append(&mut self, record: &Record<'_>, report: Result<&Report<'_>, Reason>, crc: u32);
 
     /// An estimate of the memory that it holds, in bytes.

@@ -313,7 +313,7 @@ mod tests {
     fn the_canonical_text_names_what_results_depend_on() {
         let text = Plan::parse(SMALL).unwrap().canonical;
         assert!(text.starts_with("semantics = 1\ntzdata = 20"));
-        assert!(text.contains("\nblock_format = 1\ntime.max_skew_ms = 600000\n"));
+        assert!(text.contains("\nblock_format = 2\ntime.max_skew_ms = 600000\n"));
         assert!(text.contains("\nrollup.0.name = app\nrollup.0.dimensions = \n"));
         assert!(text.ends_with("rollup.255.measures = reports\nrollup.255.cap = 1000\n"));
     }

@@ -2,6 +2,7 @@
 //! each reason, done to the bytes of an otherwise ordinary report.
 
 use super::rng::Rng;
+use crate::crc::crc32;
 use crate::report::Report;
 use crate::wire;
 
@@ -170,7 +171,7 @@ fn seal(out: &mut [u8], start: usize) {
     else {
         return;
     };
-    *trailer = wire::checksum(body).0.to_be_bytes();
+    *trailer = crc32(body).to_be_bytes();
 }
 
 fn find(out: &[u8], start: usize, what: &[u8]) -> Option<usize> {

@@ -4,7 +4,7 @@ use crate::reason::Reason;
 use crate::report::{Report, Span, Text};
 use crate::wire::Limits;
 use crate::wire::cursor::Cursor;
-use crate::wire::frame::{Checksum, Frame};
+use crate::wire::frame::Frame;
 use crate::wire::layout::Layout;
 use crate::wire::repair::{self, Course};
 use crate::wire::session;
@@ -12,28 +12,19 @@ use crate::wire::session;
 /// Reads one report into `out`, which borrows from `bytes` and keeps its
 /// allocations from one report to the next.
 ///
-/// All or nothing: on `Err` `out` is empty. Returns the checksum of the whole
-/// payload; of an unreadable one ask [`crate::wire::checksum`].
+/// All or nothing: on `Err` `out` is empty.
 ///
 /// # Errors
 ///
 /// The reason that `docs/wire-format.md` ("Order") defines for these bytes.
-pub fn decode<'a>(
-    bytes: &'a [u8],
-    limits: &Limits,
-    out: &mut Report<'a>,
-) -> Result<Checksum, Reason> {
+pub fn decode<'a>(bytes: &'a [u8], limits: &Limits, out: &mut Report<'a>) -> Result<(), Reason> {
     out.clear();
     let frame = Frame::of(bytes, limits)?;
-    let checksum = frame.verify()?;
-    match read_body(&frame, limits, &mut Course::Plain, out) {
-        Ok(()) => Ok(checksum),
-        Err(reason) => {
-            out.clear();
-            repair::repair(&frame, limits, reason, out)?;
-            Ok(checksum)
-        }
-    }
+    frame.verify()?;
+    read_body(&frame, limits, &mut Course::Plain, out).or_else(|reason| {
+        out.clear();
+        repair::repair(&frame, limits, reason, out)
+    })
 }
 
 /// Steps 4 and 5 of the order of reasons. On `Err` `out` holds what was read.

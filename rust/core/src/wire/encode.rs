@@ -1,5 +1,6 @@
 //! From a [`Report`] to the bytes an agent would have sent.
 
+use crate::crc::crc32;
 use crate::report::{ErrorRecord, Event, Location, Report, Session, Span, Text, slice};
 use crate::wire::layout::Layout;
 
@@ -20,7 +21,7 @@ pub fn encode(report: &Report<'_>, out: &mut Vec<u8>) {
         w.u16(0);
     }
     if layout.has_trailer() {
-        let crc = crc32fast::hash(out.get(start..).unwrap_or_default());
+        let crc = crc32(out.get(start..).unwrap_or_default());
         out.extend_from_slice(&crc.to_be_bytes());
     }
 }

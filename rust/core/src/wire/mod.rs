@@ -17,7 +17,6 @@ pub mod text;
 
 pub use decode::decode;
 pub use encode::encode;
-pub use frame::{Checksum, checksum};
 pub use layout::PROTOCOLS;
 pub use peek::{Peek, message_key, peek};
 

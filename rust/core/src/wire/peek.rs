@@ -1,11 +1,12 @@
 //! Who sent a report, without reading what it says: for message keys.
 
+use crate::crc::crc32;
 use crate::reason::Reason;
 use crate::report::{Report, Text};
 use crate::wire::Limits;
 use crate::wire::cursor::Cursor;
 use crate::wire::decode::read_identity;
-use crate::wire::frame::{checksum, protocol_of};
+use crate::wire::frame::protocol_of;
 
 /// The identity in a report's envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +40,10 @@ pub fn peek<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Peek<'a>, Reason> {
 pub fn message_key(bytes: &[u8], limits: &Limits, shards: u32, out: &mut Vec<u8>) {
     match peek(bytes, limits) {
         Ok(peek) => {
-            let shard = crc32fast::hash(peek.device_id) % shards.max(1);
+            let shard = crc32(peek.device_id) % shards.max(1);
             out.extend_from_slice(peek.api_key);
             out.extend_from_slice(format!("|{shard}").as_bytes());
         }
-        Err(_) => out.extend_from_slice(format!("{:08x}", checksum(bytes).0).as_bytes()),
+        Err(_) => out.extend_from_slice(format!("{:08x}", crc32(bytes)).as_bytes()),
     }
 }

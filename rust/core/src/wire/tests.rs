@@ -13,10 +13,7 @@ fn read_within<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Report<'a>, Reaso
     if outcome.is_err() {
         assert_eq!(report, Report::default());
     }
-    outcome.map(|crc| {
-        assert_eq!(crc, checksum(bytes));
-        report
-    })
+    outcome.map(|()| report)
 }
 
 fn written(report: &Report<'_>) -> Vec<u8> {
@@ -544,7 +541,10 @@ fn the_envelope_names_the_sender() {
     }
     let mut key = Vec::new();
     message_key(b"nonsense", &Limits::default(), 1, &mut key);
-    assert_eq!(key, format!("{:08x}", checksum(b"nonsense").0).as_bytes());
+    assert_eq!(
+        key,
+        format!("{:08x}", crc32fast::hash(b"nonsense")).as_bytes()
+    );
     key.clear();
     message_key(b"", &Limits::default(), 0, &mut key);
     assert_eq!(key, b"00000000");

@@ -1,6 +1,6 @@
 //! Archive rows become the bytes of the records again, exactly, or an error:
 //! from `raw` where it is there, else encoded from the columns. Every row is
-//! checked against its CRC-32.
+//! checked against its CRC-32C.
 
 mod rows;
 mod view;
@@ -14,6 +14,7 @@ use self::rows::ReportColumns;
 use self::view::Columns;
 use super::OUTCOME_OK;
 use super::chunk::RowChecksum;
+use crate::crc::crc32c;
 use crate::report::Report;
 use crate::wire;
 
@@ -24,7 +25,7 @@ pub enum RestoreError {
     Column { name: String, fault: &'static str },
     /// A row's columns contradict each other.
     Row { offset: i64, fault: String },
-    /// The bytes do not have the CRC-32 that was stored with them.
+    /// The bytes do not have the CRC-32C that was stored with them.
     Checksum {
         offset: i64,
         stored: u32,
@@ -52,7 +53,7 @@ impl fmt::Display for RestoreError {
                 found,
             } => write!(
                 f,
-                "the row of offset {offset} restores to bytes of CRC-32 {found:08x}, not {stored:08x}"
+                "the row of offset {offset} restores to bytes of CRC-32C {found:08x}, not {stored:08x}"
             ),
         }
     }
@@ -75,7 +76,7 @@ pub struct Restored {
     pub key_offsets: Vec<i64>,
     /// Of these rows; goes on from batch to batch if handed over.
     pub checksum: RowChecksum,
-    /// CRC-32 of the last payload.
+    /// CRC-32C of the last payload.
     pub last_crc: Option<u32>,
     /// Rows whose bytes came from `raw`.
     pub raw_rows: u64,
@@ -87,7 +88,7 @@ pub fn restore(batch: &RecordBatch, checksum: RowChecksum) -> Result<Restored, R
     let timestamp: PrimitiveArray<TimestampMillisecondType> = batch.get("kafka_timestamp")?;
     let key: BinaryArray = batch.get("key")?;
     let outcome: StringArray = batch.get("outcome")?;
-    let crc: PrimitiveArray<UInt32Type> = batch.get("crc32")?;
+    let crc: PrimitiveArray<UInt32Type> = batch.get("crc32c")?;
     let raw: BinaryArray = batch.get("raw")?;
     let shape: PrimitiveArray<Int16Type> = batch.get("shape")?;
     let columns = ReportColumns::new(batch)?;
@@ -115,7 +116,7 @@ pub fn restore(batch: &RecordBatch, checksum: RowChecksum) -> Result<Restored, R
             return Err(RestoreError::Row { offset: at, fault });
         }
         let payload = out.payload.get(start..).unwrap_or_default();
-        let found = wire::checksum(payload).0;
+        let found = crc32c(payload);
         let stored = crc.value(row);
         if found != stored {
             return Err(RestoreError::Checksum {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::super::*;
 use super::harness::*;
 use crate::counters::row::{parse_row, row_key};
+use crate::crc::crc32c;
 use crate::report::Report;
-use crate::wire;
 
 fn at(position: i64) -> CountersPosition {
     CountersPosition {
@@ -143,7 +143,7 @@ fn a_gap_stops_the_partition_and_nothing_of_it_is_written() {
 fn the_record_before_a_position_is_compared() {
     let plan = plan();
     let log = plain(4);
-    let crc = wire::checksum(&log[1].payload).0;
+    let crc = crc32c(&log[1].payload);
     for (known, stops) in [(Some(crc), 0), (Some(!crc), 1), (None, 0)] {
         let position = CountersPosition {
             crc: known,
@@ -426,7 +426,7 @@ fn a_flush_is_one_instant() {
     engine.absorb(records(0, 3, &log[3..])).unwrap();
     let position = flush.positions[0].position;
     assert_eq!(position.position, 3);
-    assert_eq!(position.crc, Some(wire::checksum(&log[2].payload).0));
+    assert_eq!(position.crc, Some(crc32c(&log[2].payload)));
     assert_eq!(
         position.max_bucket,
         Some(i64::from(crate::clock::bucket(NOW)))
@@ -621,7 +621,7 @@ fn a_block_can_be_looked_at_as_of_any_end_since_its_last_record() {
     engine.absorb(records(0, 0, &log)).unwrap();
     let row = row_key(b"AAA", crate::clock::bucket(NOW)).unwrap();
     for end in 2..=4 {
-        let crc = wire::checksum(&log[end - 1].payload).0;
+        let crc = crc32c(&log[end - 1].payload);
         let seen = engine.peek_block(0, &row, Some((end as i64, crc))).unwrap();
         assert_eq!(
             seen.as_ref(),
