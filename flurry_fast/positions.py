@@ -141,6 +141,16 @@ class PositionTable:
         cell = self._store.get_control(BEGAN_ROW, self._began_qualifier(sink, partition))
         return None if cell is None else cell.timestamp
 
+    def first_began(self, sink: str, partition: int) -> int | None:
+        """The offset at which a sink began this partition first, under whatever plan; None if it never did."""
+        prefix, found = sink.encode() + b"|", []
+        for qualifier, cell in self._store.scan_control(BEGAN_ROW).items():
+            if qualifier.startswith(prefix):
+                _, incarnation, number, _ = parse_control_qualifier(qualifier.removeprefix(prefix))
+                if (incarnation, number) == (self._incarnation, partition):
+                    found.append(cell.timestamp)
+        return min(found, default=None)
+
     def note_began(self, sink: str, partition: int, offset: int) -> None:
         """Remember that it began, so that a position that is lost later is not taken for a first start."""
         self._store.put_control_if_absent(BEGAN_ROW, self._began_qualifier(sink, partition), offset, b"")

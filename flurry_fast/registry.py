@@ -210,6 +210,57 @@ class Registry:
         cell = self._store.get_control(self._row, b"incarnation|" + incarnation.to_bytes(4, "big"))
         return None if cell is None else int.from_bytes(cell.value, "big")
 
+    def registered(self) -> Registration:
+        """What a process that starts now would be given; nothing is written.
+
+        Raises RegistryMismatch when this topic was never counted here, or its plan is being closed.
+        """
+        incarnation = self._identify()
+        state = self.state()
+        count = self.partitions(incarnation)
+        if state is None or count is None:
+            raise RegistryMismatch(
+                f"Topic {self._topic}, as it is now, was never counted in this store.",
+                way_out="Is this the store, and is it the broker, of that topic?",
+            )
+        self._refuse_other_plan(state, state.plan)
+        return Registration(
+            topic=self._topic,
+            incarnation=incarnation,
+            partitions=count,
+            generation=state.generation,
+            plan=state.plan,
+            store_id=self._store.store_id,
+            secret=secret(self._store),
+            new_incarnation=False,
+        )
+
+    def replace(self, before: State, after: State) -> State:
+        """Put `after` in the place of `before`: the one put with which an operation takes effect; what was put.
+
+        `after.revision` is ignored: it is the next one. Raises RegistryMismatch when the state is not `before` any
+        more, or somebody else's state got there first.
+        """
+        after = dataclasses.replace(after, revision=before.revision + 1)
+        changed = RegistryMismatch(
+            f"The registry of topic {self._topic} was changed by somebody else meanwhile.",
+            way_out="Nothing took effect: look at it, and give the command again.",
+        )
+        if self.state() != before:
+            raise changed
+        try:
+            self._store.put_control(self._row, STATE, after.revision, _encode(after))
+        except StoreCorrupt:  # another state has that revision
+            raise changed from None
+        if self.state() != after:
+            raise changed
+        return after
+
+    def partitions(self, incarnation: int) -> int | None:
+        """How many partitions that incarnation has; None if it was never counted here."""
+        cell = self._store.get_control(self._row, b"incarnation|" + incarnation.to_bytes(4, "big"))
+        return None if cell is None else int.from_bytes(cell.value, "big")
+
     def incarnations(self) -> list[int]:
         """Every incarnation of the topic that was ever counted here."""
         prefix = b"incarnation|"

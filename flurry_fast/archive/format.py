@@ -30,6 +30,9 @@ class Format(Protocol):
     def read(self, source: pa.NativeFile, where: str) -> tuple[Footer, int]:
         """The footer, and how many batches the file holds. Raises StoreCorrupt, naming the file `where`."""
 
+    def columns(self, source: pa.NativeFile, names: Sequence[str]) -> pa.Table:
+        """These columns of all rows, in order."""
+
 
 @dataclass(frozen=True)
 class Parquet:
@@ -48,6 +51,9 @@ class Parquet:
     def read(self, source: pa.NativeFile, where: str) -> tuple[Footer, int]:
         footer, metadata = footers.read(source, where)
         return footer, metadata.num_row_groups
+
+    def columns(self, source: pa.NativeFile, names: Sequence[str]) -> pa.Table:
+        return pq.read_table(source, columns=list(names))
 
 
 PARQUET = Parquet()

@@ -318,5 +318,6 @@ class Assignment:
 def _below(position: int, log_start: int) -> PositionMissing:
     return PositionMissing(
         f"The position is {position}, but retention removed everything below {log_start}.",
-        way_out="The records between are gone: record the gap to go on (docs/operations.md).",
+        way_out="The records between are gone: stop the group, then record that and go on with"
+        " `flurry-fast gap record` (docs/operations.md).",
     )

@@ -132,7 +132,7 @@ def test_a_position_below_the_log_is_read_again_then_stops_the_sink() -> None:
     world = World(counters, archive, log=(20, 100))
     told = world.assigned()
     assert told["counters"] is None
-    assert "record the gap" in world.reasons()["counters"]
+    assert "flurry-fast gap record" in world.reasons()["counters"]
     moved = StubSink({0: 10})
     locate, answers = moved.locate, [CountersPosition(10), CountersPosition(25)]
     moved.locate = lambda number: answers.pop(0) if answers else locate(number)  # type: ignore[method-assign]

@@ -92,6 +92,7 @@ class Consumer:
     logs: Logs
     store: CellStore = field(default_factory=MemoryStore)
     root: Path | None = None
+    log_starts: dict[int, int] = field(default_factory=dict)  # what retention took; nothing if not said
 
     def __post_init__(self) -> None:
         self.registry = Registry(self.store, TOPIC, lambda: INCARNATION)
@@ -107,7 +108,9 @@ class Consumer:
             self.positions.note_began("counters", partition, 0)
             archive = self.chain(partition).begin(0) if archived else None
             start = min([counters.position, *([archive.position] if archive else [])])
-            self.engine.assign(partition, log_start=0, counters=counters, archive=archive, read_from=start)
+            log_start = self.log_starts.get(partition, 0)
+            assert start >= log_start
+            self.engine.assign(partition, log_start=log_start, counters=counters, archive=archive, read_from=start)
             self.next[partition] = start
 
     def chain(self, partition: int) -> Chain:
