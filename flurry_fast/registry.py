@@ -160,6 +160,19 @@ class Registry:
             way_out="Nothing took effect: look at it, and give the command again.",
         )
 
+    def settle(self) -> State | None:
+        """Put what a command claimed and, killed, did not put; the state in force then.
+
+        A claim is decided: whoever changes the state next would put it. An operation that begins does so first.
+        """
+        state = self.state()
+        while state is not None:
+            name = STATE + b"|" + _REVISION.pack(state.revision + 1)
+            if self._store.get_control(self._row, name) is None:
+                break
+            state = self._claim(state.revision + 1, b"")  # whose value is not ours to choose any more
+        return state
+
     def confirm(self, state: State) -> None:
         """Put a state that `replace` put once more: whoever reads after this sees it, or a later one."""
         self._claim(state.revision, _encode(state))
@@ -204,57 +217,6 @@ class Registry:
             for name, cell in cells.items()
             if name.startswith(prefix)
         }
-
-    def partitions(self, incarnation: int) -> int | None:
-        """How many partitions that incarnation has; None if it was never counted here."""
-        cell = self._store.get_control(self._row, b"incarnation|" + incarnation.to_bytes(4, "big"))
-        return None if cell is None else int.from_bytes(cell.value, "big")
-
-    def registered(self) -> Registration:
-        """What a process that starts now would be given; nothing is written.
-
-        Raises RegistryMismatch when this topic was never counted here, or its plan is being closed.
-        """
-        incarnation = self._identify()
-        state = self.state()
-        count = self.partitions(incarnation)
-        if state is None or count is None:
-            raise RegistryMismatch(
-                f"Topic {self._topic}, as it is now, was never counted in this store.",
-                way_out="Is this the store, and is it the broker, of that topic?",
-            )
-        self._refuse_other_plan(state, state.plan)
-        return Registration(
-            topic=self._topic,
-            incarnation=incarnation,
-            partitions=count,
-            generation=state.generation,
-            plan=state.plan,
-            store_id=self._store.store_id,
-            secret=secret(self._store),
-            new_incarnation=False,
-        )
-
-    def replace(self, before: State, after: State) -> State:
-        """Put `after` in the place of `before`: the one put with which an operation takes effect; what was put.
-
-        `after.revision` is ignored: it is the next one. Raises RegistryMismatch when the state is not `before` any
-        more, or somebody else's state got there first.
-        """
-        after = dataclasses.replace(after, revision=before.revision + 1)
-        changed = RegistryMismatch(
-            f"The registry of topic {self._topic} was changed by somebody else meanwhile.",
-            way_out="Nothing took effect: look at it, and give the command again.",
-        )
-        if self.state() != before:
-            raise changed
-        try:
-            self._store.put_control(self._row, STATE, after.revision, _encode(after))
-        except StoreCorrupt:  # another state has that revision
-            raise changed from None
-        if self.state() != after:
-            raise changed
-        return after
 
     def partitions(self, incarnation: int) -> int | None:
         """How many partitions that incarnation has; None if it was never counted here."""
