@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flurry_fast import trials
 from flurry_fast.errors import RegistryMismatch, StoreCorrupt
 from flurry_fast.positions import PositionTable
 from flurry_fast.stores.base import INSTALLATION, CellStore
@@ -79,7 +80,7 @@ class Registry:
 
         Raises RegistryMismatch for another plan than the open one, and for a topic whose partition count changed.
         """
-        incarnation = self._identify()
+        incarnation = self._incarnation()
         fresh = State(revision=1, generation=0, plan=plan)
         cell = self._store.put_control_if_absent(self._row, STATE, fresh.revision, _encode(fresh))
         state = _decode(cell.value, cell.timestamp)
@@ -102,7 +103,7 @@ class Registry:
         `closing`: what the one process is given that runs a plan to its end. Raises RegistryMismatch when this topic
         was never counted here, or a plan switch is under way (with `closing`: when none is).
         """
-        incarnation = self._identify()
+        incarnation = self._incarnation()
         state = self.state()
         count = self.partitions(incarnation)
         if state is None or count is None:
@@ -127,7 +128,7 @@ class Registry:
         Raises RegistryMismatch when anything is not what this process started with: its unwritten state must be
         dropped. Other exceptions (store or broker unreachable) say nothing: try again.
         """
-        incarnation = self._identify()
+        incarnation = self._incarnation()
         if incarnation != registration.incarnation:
             raise RegistryMismatch(
                 f"Topic {self._topic} was deleted and made again while this process was reading it.",
@@ -137,7 +138,7 @@ class Registry:
         if state is None:
             raise RegistryMismatch(f"The registry of topic {self._topic} is gone from the store.")
         started = (registration.revision, registration.generation, registration.plan)
-        if (state.revision, state.generation, state.plan) != started:
+        if (state.revision, state.generation, state.plan) != started and not _overlooked(state, registration):
             raise self._changed(state, registration)
 
     # --- changing it ---------------------------------------------------------------------------------------------
@@ -225,6 +226,9 @@ class Registry:
             generation=registration.generation,
         )
 
+    def _incarnation(self) -> int:
+        return zlib.crc32(self._topic.encode()) if trials.seeded("recreated_topic_continued") else self._identify()
+
     @property
     def _row(self) -> bytes:
         return b"topic|" + self._topic.encode()
@@ -279,6 +283,12 @@ class Registry:
             " done nobody counts.",
             way_out="Finish the switch with the same `flurry-fast plan switch FILE`, or take it back with --abort.",
         )
+
+
+def _overlooked(state: State, registration: Registration) -> bool:
+    """For seeded bugs: a change that does not stop the process."""
+    renewed, closing = state.generation != registration.generation, state.closing is not None
+    return (renewed and trials.seeded("generation_unchecked")) or (closing and trials.seeded("closing_ignored"))
 
 
 def secret(store: CellStore) -> bytes:

@@ -18,8 +18,54 @@ _native: Any = _core if _core.build_info()["trials"] == "yes" else None
 ENABLED = _native is not None
 """Whether this build has the switches."""
 
-BUGS: tuple[str, ...] = ()
-"""Bugs of the Python code; the native code has its own."""
+TRAPS: dict[str, str] = {
+    "position_after_partial_flush": "A write that failed half-way is taken as done, and the position is put.",
+    "false_ack_from_reused_connection": "After a failed write, the next one that fails is taken as acknowledged.",
+    "flush_without_snapshot": "Blocks carry the offset at which the batch before ended, and hold the last batch, too.",
+    "no_skip_rule": "A record that the stored block has is counted again.",
+    "clean_blocks_written": "A flush writes every block in memory, those without a new record, too.",
+    "dirty_blocks_evicted": "Eviction takes blocks that are not written yet.",
+    "base_from_stale_replica": "A base that was read once is answered from that read for ever.",
+    "reset_to_latest": "The counters of a partition without a position begin at the end of its log.",
+    "absence_by_wall_clock": "An hour that is not over yet is taken to have no stored block.",
+    "absence_after_eviction": "The hour of an evicted block is still taken to have no stored block.",
+    "stale_m": "A position carries the highest bucket (M) of the position before it.",
+    "m_of_another_sink": "Where the archive is ahead, the counters start at its position, with the M of their own.",
+    "config_switched_by_wall_clock": "The caps become 1 once a process has run for a while.",
+    "delete_with_default_timestamp": "A flush that is given up deletes what it may have written, with the time of day.",
+    "put_without_timestamp": "The last, short chunk of a flush is written with the time of day as its timestamp.",
+    "truncation_unchecked": "Neither the log's end nor the CRC of the record before a position is compared.",
+    "recreated_topic_continued": "The topic is known by its name: one that is made again is the same.",
+    "no_registry_read_before_put": "A flush writes without looking into the registry.",
+    "delta_before_base": "Records are counted in a block while its base is being read.",
+    "position_before_ack": "The positions of a flush are put before its blocks.",
+    "archive_named_with_end": "A file of the archive has its end in its name, beside its start.",
+    "archive_overwrites": "Claiming a name of the archive replaces the file that has it.",
+    "ambiguous_claim_is_success": "A claim without an answer is taken as won.",
+    "flush_abandoned_position_advanced": "A flush that failed is forgotten; the next one puts a position above it.",
+    "rewind_counts_again": "A rewind that another sink asked for sets the counters back, too, blocks and all.",
+}
+"""Seeded bugs, one for each trap of the list in docs/exactness.md: what each does."""
+
+OWN: dict[str, str] = {
+    "commit_taken_as_truth": "The counters start at what the group committed.",
+    "conflict_swallowed": "An equal timestamp with other bytes is taken as written.",
+    "counters_begun_before_archive": "At a first start, the counters begin before the archive.",
+    "closing_ignored": "A process goes on although its plan is being closed.",
+    "drain_reports_complete": "A revoke says that everything is written, whatever the sinks say.",
+    "flushed_after_exception": "What was taken when the loop broke is written all the same.",
+    "gap_in_offsets_passed": "A jump in the offsets is taken as if nothing were missing.",
+    "generation_unchecked": "A process goes on although the store was restored, or positions were reset.",
+    "lost_claim_advances": "A lost claim moves the archive's position as if it had been won.",
+    "lost_claim_not_read_again": "After a lost claim, the records between are not read again.",
+    "no_registry_read_before_claim": "The archive claims names without looking into the registry.",
+    "retention_skipped": "A position that retention has passed is moved to the log's start.",
+    "stopped_sink_passed_over": "A sink that stopped does not hold back the commit.",
+}
+"""Seeded bugs that this design makes possible, beside the traps."""
+
+BUGS: dict[str, str] = TRAPS | OWN
+"""Every seeded bug; some are in the native code, some on both sides."""
 
 if _native is None:
 
@@ -46,7 +92,7 @@ else:
 
 def bugs() -> list[str]:
     """Every bug that can be put in, native ones included; empty in an ordinary build."""
-    return sorted([*BUGS, *_native._trial_bugs()]) if _native is not None else []
+    return sorted(BUGS) if ENABLED else []
 
 
 def seed(bug: str | None) -> None:

@@ -11,6 +11,7 @@ import re
 import uuid
 from dataclasses import dataclass
 
+from flurry_fast import trials
 from flurry_fast.archive.filesystem import ArchiveFileSystem
 from flurry_fast.archive.footer import Footer
 from flurry_fast.archive.format import PARQUET, Format
@@ -20,7 +21,7 @@ from flurry_fast.positions import ArchivePosition
 ORIGIN = "origin"
 TEMPORARY = ".tmp-"
 TEMPORARY_SECONDS = 86_400.0  # a temporary file older than this has no writer any more
-_FILE = re.compile(r"(\d{20})\.parquet")
+_FILE = re.compile(r"(\d{20})(-\d{20})?\.parquet" if trials.ENABLED else r"(\d{20})\.parquet")
 _PARTITION = re.compile(r"p=(\d{5,10})")
 _INCARNATION = re.compile(r"[0-9a-f]{8}")
 
@@ -48,8 +49,11 @@ class Chain:
     def folder(self) -> str:
         return f"{self.topic}/{self.incarnation:08x}/p={self.partition:05d}"
 
-    def path(self, start: int) -> str:
-        """The name that whoever archives from `start` must claim."""
+    def path(self, start: int, end: int | None = None) -> str:
+        """The name that whoever archives from `start` must claim. `end` is for a seeded bug: it is not in the name."""
+        if trials.seeded("archive_named_with_end"):
+            named = [link.path for link in self.links() if link.start == start]
+            return f"{self.folder}/{start:020d}-{end:020d}.parquet" if end is not None else max(named, default="")
         return f"{self.folder}/{start:020d}.parquet"
 
     def temporary(self, writer: str) -> str:

@@ -9,11 +9,12 @@ the same offset, then the first record is read. Whatever would be a guess is a s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import structlog
 
+from flurry_fast import trials
 from flurry_fast.consumer.frontier import Frontier
 from flurry_fast.consumer.ports import Source
 from flurry_fast.errors import FlurryFastError, PositionMissing, PositionOutsideLog, RegistryMismatch, StoreCorrupt
@@ -24,6 +25,7 @@ from flurry_fast.sinks.base import Backoff, Sink, Standing
 if TYPE_CHECKING:
     from flurry_fast._core import Engine
 
+P = TypeVar("P", bound=Standing)
 FATAL = (RegistryMismatch, StoreCorrupt)
 BEGIN_ORDER = ("archive", "counters")
 
@@ -61,6 +63,8 @@ class Assignment:
         self._source = source
         self._engine = engine
         self._sinks = sorted(sinks, key=lambda sink: BEGIN_ORDER.index(sink.name))
+        if trials.seeded("counters_begun_before_archive"):
+            self._sinks.reverse()
         self._frontier = frontier
         self._positions = positions
         self._clock = clock
@@ -201,6 +205,8 @@ class Assignment:
                 self._note_stop(partition, sink.name, str(error))
         if not standing:
             return None
+        if trials.ENABLED:
+            self._misplace(number, standing)
         start: int = min(position.position for position in standing.values())
         start -= start > log_start  # the record before: only its CRC is compared
         self._engine.assign(
@@ -270,14 +276,19 @@ class Assignment:
                 f"The group committed partition {number} for this very store, but the store has no position.",
                 way_out="Restore the control table from a backup, or use another consumer group for a new store.",
             )
+        if trials.seeded("reset_to_latest"):
+            return self._source.watermarks(number)[1]
         return origin if origin is not None else log_start
 
     def _within(self, sink: Sink[Any], number: int, position: Standing, log_start: int, log_end: int) -> Standing:
         if position.position < log_start:  # somebody may have moved it since it was read
             position = sink.locate(number) or position
         if position.position < log_start:
+            if trials.seeded("retention_skipped"):
+                return _moved(position, log_start)
             raise _below(position.position, log_start)
-        if position.position > max(log_end, self._source.watermarks(number)[1]):
+        beyond = position.position > max(log_end, self._source.watermarks(number)[1])
+        if beyond and not trials.seeded("truncation_unchecked"):
             raise PositionOutsideLog(
                 f"The {sink.name} of partition {number} stand at {position.position}, the log ends at {log_end}: it was"
                 " truncated.",
@@ -291,7 +302,16 @@ class Assignment:
         complete = True
         for sink in self._sinks:
             complete = (not partitions or sink.drain(partitions, deadline)) and complete
-        return complete
+        return complete or trials.seeded("drain_reports_complete")
+
+    def _misplace(self, number: int, standing: dict[str, Any]) -> None:
+        """Seeded bugs: the counters do not start at their own position."""
+        counters, archive = standing.get("counters"), standing.get("archive")
+        if trials.seeded("m_of_another_sink") and counters and archive and archive.position > counters.position:
+            standing["counters"] = _moved(counters, archive.position)
+        if trials.seeded("commit_taken_as_truth") and counters:
+            committed = self._frontier.hints([number]).get(number, counters.position)
+            standing["counters"] = _moved(counters, committed)
 
     def _note_stop(self, partition: Partition, sink: str, reason: str) -> None:
         partition.stopped[sink] = reason
@@ -313,6 +333,12 @@ class Assignment:
                 self._release(partition)
         self._frontier.forget(partitions)
         self._source.unassign(partitions)
+
+
+def _moved(position: P, to: int) -> P:
+    """For seeded bugs: what a position says, said of another offset."""
+    moved: P = replace(cast("Any", position), position=to, crc=None)
+    return moved
 
 
 def _below(position: int, log_start: int) -> PositionMissing:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from flurry_fast import trials
 from flurry_fast.config.model import Consume
 from flurry_fast.consumer.assignment import Assignment
 from flurry_fast.consumer.frontier import Frontier
@@ -74,7 +75,8 @@ class Consumer:
                 self.turn(stop)
             self._say("draining")
         except BaseException:
-            self.assignment.giving_up = True  # what is unwritten may be wrong to write: the next process counts it
+            # What is unwritten may be wrong to write: the next process counts it.
+            self.assignment.giving_up = not trials.seeded("flushed_after_exception")
             raise
         finally:
             self._source.close()  # revokes: drain, commit, drop

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from flurry_fast import trials
 from flurry_fast.archive.chain import Chain
 from flurry_fast.archive.filesystem import ArchiveFileSystem, LocalFileSystem
 from flurry_fast.archive.format import Format, Parquet
@@ -93,7 +94,7 @@ class ArchiveSink(Sink[ArchivePosition]):
         return self._chain(partition).origin()
 
     def begin(self, partition: int, offset: int) -> ArchivePosition:
-        self._registry.verify(self._registration)
+        self._verify()
         return self._chain(partition).begin(offset)
 
     def assign(self, partition: int, position: ArchivePosition) -> None:
@@ -264,7 +265,7 @@ class ArchiveSink(Sink[ArchivePosition]):
         self._since.pop(partition, None)
         read = {waiting.partition: waiting.next_offset for waiting in self._engine.partitions()}
         self._engine.archive_reset(partition, position)
-        if partition in read and position.position < read[partition]:
+        if partition in read and position.position < read[partition] and not trials.seeded("lost_claim_not_read_again"):
             self._events.append(Rewind(partition, position.position))
 
     def _wait(self, seconds: float) -> None:
@@ -314,14 +315,18 @@ class ArchiveSink(Sink[ArchivePosition]):
                 publication = publish(
                     self._chain(pending.partition),
                     pending.chunk,
-                    lambda: self._registry.verify(self._registration),
+                    self._verify,
                 )
                 pending.outcome = publication.position
             finally:
                 pending.seconds = self._clock.monotonic() - started
 
+    def _verify(self) -> None:
+        if not trials.seeded("no_registry_read_before_claim"):
+            self._registry.verify(self._registration)
+
     def _look(self, partitions: list[int]) -> dict[int, ArchivePosition]:
-        self._registry.verify(self._registration)
+        self._verify()
         self._files.check()
         positions = {partition: self._chain(partition).locate() for partition in partitions}
         return {partition: position for partition, position in positions.items() if position is not None}

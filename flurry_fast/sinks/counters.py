@@ -8,17 +8,21 @@ Until then the same frozen bytes are sent again and again; counting goes on mean
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
-from typing import ClassVar
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
+import pyarrow as pa
+
+from flurry_fast import trials
 from flurry_fast._core import CellCorrupt, Engine, Flush, NeedGroup
 from flurry_fast.config.model import Counters
-from flurry_fast.errors import RegistryMismatch, StoreCorrupt
+from flurry_fast.errors import RegistryMismatch, StoreCorrupt, StoreError
 from flurry_fast.ports import Clock, Job, Worker
 from flurry_fast.positions import CountersPosition, PositionTable
 from flurry_fast.registry import Registration, Registry
 from flurry_fast.sinks.base import Backoff, FlushReport, Rewind, Sink, SinkEvent, SinkStatus
-from flurry_fast.stores.base import CellStore, Column, as_column
+from flurry_fast.stores.base import Cells, CellStore, Column, as_column
 
 FATAL = (RegistryMismatch, StoreCorrupt)
 
@@ -89,6 +93,7 @@ class CountersSink(Sink[CountersPosition]):
         self._since: float | None = None
         self._asked = False
         self._flushes = self._failures = 0
+        self._replica: dict[tuple[Any, ...], Cells] = {}  # of a seeded bug
 
     # --- assignment ----------------------------------------------------------------------------------------------
 
@@ -126,7 +131,7 @@ class CountersSink(Sink[CountersPosition]):
         Blocks on the store. Raises StoreError; what was read before is read again then, which is harmless.
         """
         groups = list(groups)
-        found = [self._store.read(group.table, group.qualifier, as_column(group.rows)) for group in groups]
+        found = [self._read(group) for group in groups]
         ends = {group.partition: -1 for group in groups}
         for partition in {group.partition for group, cells in zip(groups, found, strict=True) if len(cells.indices)}:
             ends[partition] = log_end(partition)
@@ -135,6 +140,13 @@ class CountersSink(Sink[CountersPosition]):
                 self._engine.seed(group, cells.indices, cells.timestamps, cells.values, ends[group.partition])
             except CellCorrupt as error:
                 raise StoreCorrupt(f"A stored block failed its self-check: {error}.") from None
+
+    def _read(self, group: NeedGroup) -> Cells:
+        rows = as_column(group.rows)
+        cells = self._store.read(group.table, group.qualifier, rows)
+        if trials.seeded("base_from_stale_replica"):
+            return self._replica.setdefault((group.table, group.qualifier, *rows.to_pylist()), cells)
+        return cells
 
     # --- flushing ------------------------------------------------------------------------------------------------
 
@@ -229,6 +241,8 @@ class CountersSink(Sink[CountersPosition]):
         positions = [
             (p.partition, CountersPosition(p.position, p.max_bucket, p.crc, p.max_timestamp)) for p in flush.positions
         ]
+        if trials.seeded("stale_m"):
+            positions = [(n, replace(p, max_bucket=self._durable[n].max_bucket)) for n, p in positions]
         oldest = self._since if self._since is not None else now
         size, rows = sum(part.bytes for part in flush.parts), sum(part.count for part in flush.parts)
         self._snapshot = Snapshot(flush, blocks, positions, now, oldest, size, rows)
@@ -253,6 +267,9 @@ class CountersSink(Sink[CountersPosition]):
             if isinstance(error, FATAL):
                 raise
             self._backoff.failed(error)
+            if trials.seeded("flush_abandoned_position_advanced"):
+                self._engine.acknowledge(snapshot.flush)
+                self._snapshot = None
             return
         self._engine.acknowledge(snapshot.flush)
         for partition, position in snapshot.positions:
@@ -271,6 +288,8 @@ class CountersSink(Sink[CountersPosition]):
                 return  # _collect looks at it; a time-out leaves it under way
 
     def _abandon(self, snapshot: Snapshot) -> None:
+        if trials.seeded("delete_with_default_timestamp"):
+            self._delete(snapshot)
         self._engine.abandon(snapshot.flush)
         self._since = snapshot.oldest
         self._snapshot = self._job = None
@@ -309,21 +328,40 @@ class CountersSink(Sink[CountersPosition]):
         """One attempt at what is left of a snapshot. Raising means: not acknowledged, send the same again."""
         started = self._clock.monotonic()
         try:
-            self._registry.verify(self._registration)
-            while snapshot.blocks_done < len(snapshot.blocks):
-                part = snapshot.blocks[snapshot.blocks_done]
-                while snapshot.rows_done < len(part.rows):
-                    at, count = snapshot.rows_done, self._settings.chunk_rows
-                    rows, values = part.rows.slice(at, count), part.values.slice(at, count)
-                    self._store.write(part.table, part.qualifier, part.timestamp, rows, values)
-                    snapshot.rows_done += len(rows)
-                snapshot.blocks_done, snapshot.rows_done = snapshot.blocks_done + 1, 0
-            while snapshot.positions_done < len(snapshot.positions):
-                partition, position = snapshot.positions[snapshot.positions_done]
-                self._positions.put(partition, position)
-                snapshot.positions_done += 1
+            if not trials.seeded("no_registry_read_before_put"):
+                self._registry.verify(self._registration)
+            if trials.seeded("position_before_ack"):
+                self._push_positions(snapshot)
+            self._push_blocks(snapshot)
+            self._push_positions(snapshot)
         finally:
             snapshot.seconds = self._clock.monotonic() - started
+
+    def _push_blocks(self, snapshot: Snapshot) -> None:
+        while snapshot.blocks_done < len(snapshot.blocks):
+            part = snapshot.blocks[snapshot.blocks_done]
+            while snapshot.rows_done < len(part.rows):
+                at, count = snapshot.rows_done, self._settings.chunk_rows
+                rows, values = part.rows.slice(at, count), part.values.slice(at, count)
+                self._put(part, rows, values)
+                snapshot.rows_done += len(rows)
+            snapshot.blocks_done, snapshot.rows_done = snapshot.blocks_done + 1, 0
+
+    def _push_positions(self, snapshot: Snapshot) -> None:
+        while snapshot.positions_done < len(snapshot.positions):
+            partition, position = snapshot.positions[snapshot.positions_done]
+            self._positions.put(partition, position)
+            snapshot.positions_done += 1
+
+    def _put(self, part: BlockColumn, rows: Column, values: Column) -> None:
+        timestamp = part.timestamp
+        if trials.seeded("put_without_timestamp") and len(rows) < self._settings.chunk_rows:
+            timestamp = self._now_ms()
+        try:
+            self._store.write(part.table, part.qualifier, timestamp, rows, values)
+        except StoreError as error:
+            if not self._taken_as_done(error):
+                raise
 
     def _try_writing(self, held: dict[int, CountersPosition]) -> dict[int, CountersPosition]:
         """Put the recorded positions once more (the same bytes: nothing changes), and read them."""
@@ -333,3 +371,22 @@ class CountersSink(Sink[CountersPosition]):
             self._positions.put(partition, position)
             positions[partition] = self._positions.get(partition) or position
         return positions
+
+    # --- seeded bugs ---------------------------------------------------------------------------------------------
+
+    def _taken_as_done(self, error: StoreError) -> bool:
+        if isinstance(error, StoreCorrupt):
+            return trials.seeded("conflict_swallowed")
+        # The late reply to a failed write is taken for the reply to the next one.
+        false_ack = self._backoff.failing_since is not None and trials.seeded("false_ack_from_reused_connection")
+        return false_ack or trials.seeded("position_after_partial_flush")
+
+    def _delete(self, snapshot: Snapshot) -> None:
+        """As HBase does it: a marker at the time of day, which hides every cell below it."""
+        for part in snapshot.blocks:
+            markers = pa.array([b""] * len(part.rows), pa.binary())
+            with suppress(StoreError):
+                self._store.write(part.table, part.qualifier, self._now_ms(), part.rows, markers)
+
+    def _now_ms(self) -> int:
+        return int(self._clock.time() * 1000)

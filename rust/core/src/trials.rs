@@ -5,17 +5,42 @@
 //! put in (the tests must notice), and whoever set a hook hears of every fail
 //! point that is passed, there and then.
 
-/// A bug of this crate that the tests must kill (docs/exactness.md).
+/// A bug of this crate that the tests must kill; what each does is said in
+/// flurry_fast/trials.py, where the other half of them is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Bug {
-    /// A record that the stored block has is counted again.
     NoSkipRule = 1,
+    FlushWithoutSnapshot,
+    CleanBlocksWritten,
+    DirtyBlocksEvicted,
+    AbsenceByWallClock,
+    AbsenceAfterEviction,
+    ConfigSwitchedByWallClock,
+    DeltaBeforeBase,
+    RewindCountsAgain,
+    TruncationUnchecked,
+    GapInOffsetsPassed,
 }
 
 impl Bug {
     /// Every bug, by the name that tests know it by.
-    pub const ALL: [(&'static str, Self); 1] = [("no_skip_rule", Self::NoSkipRule)];
+    pub const ALL: &[(&'static str, Self)] = &[
+        ("no_skip_rule", Self::NoSkipRule),
+        ("flush_without_snapshot", Self::FlushWithoutSnapshot),
+        ("clean_blocks_written", Self::CleanBlocksWritten),
+        ("dirty_blocks_evicted", Self::DirtyBlocksEvicted),
+        ("absence_by_wall_clock", Self::AbsenceByWallClock),
+        ("absence_after_eviction", Self::AbsenceAfterEviction),
+        (
+            "config_switched_by_wall_clock",
+            Self::ConfigSwitchedByWallClock,
+        ),
+        ("delta_before_base", Self::DeltaBeforeBase),
+        ("rewind_counts_again", Self::RewindCountsAgain),
+        ("truncation_unchecked", Self::TruncationUnchecked),
+        ("gap_in_offsets_passed", Self::GapInOffsetsPassed),
+    ];
 }
 
 #[cfg(not(feature = "trials"))]

@@ -4,7 +4,7 @@ use super::needs::{Asker, Deferred, Open};
 use super::partition::{Counters, Partition};
 use super::sink::{Record, ReportSink};
 use super::{Engine, EngineError, PartitionStop, StopKind};
-use crate::clock::receive_ms;
+use crate::clock::{self, receive_ms};
 use crate::counters::blocks::Blocks;
 use crate::counters::{Gate, Ops, Program};
 use crate::crc::crc32c;
@@ -120,6 +120,9 @@ impl<S: ReportSink> Engine<S> {
             self.stats.ignored += 1;
             return;
         };
+        if record.offset > part.next && trials::seeded(Bug::GapInOffsetsPassed) {
+            part.jump(record.offset);
+        }
         if record.offset != part.next {
             let detail = format!("record {} came where {} was due", record.offset, part.next);
             self.stops.push(stop(part, StopKind::GapInOffsets, detail));
@@ -317,7 +320,7 @@ impl Fold<'_> {
             return false;
         };
         match (self.pass, block.pending) {
-            (Pass::First, true) => {
+            (Pass::First, true) if !trials::seeded(Bug::DeltaBeforeBase) => {
                 self.deferred = true;
                 return false;
             }
@@ -339,7 +342,10 @@ impl Fold<'_> {
     }
 
     fn create(&mut self, print: u128, api_key: &[u8], bucket: u32) -> u32 {
-        let absent = self.counters.proves_absent(bucket);
+        let mut absent = self.counters.proves_absent(bucket);
+        if trials::seeded(Bug::AbsenceByWallClock) {
+            absent |= bucket >= clock::bucket(self.timestamp);
+        }
         let partition = self.asker.partition;
         let id = self
             .blocks

@@ -3,6 +3,7 @@
 use super::partition::{Archive, Counters, Partition};
 use super::sink::ReportSink;
 use super::{ArchivePosition, CountersPosition, Engine, EngineError, PartitionStop};
+use crate::trials::{self, Bug};
 
 impl<S: ReportSink> Engine<S> {
     /// Takes a partition on. `None` for a sink that is not run here.
@@ -72,6 +73,11 @@ impl<S: ReportSink> Engine<S> {
             )));
         }
         part.next = offset;
+        if trials::seeded(Bug::RewindCountsAgain)
+            && let Some(counters) = &mut part.counters
+        {
+            counters.next = offset;
+        }
         let known = [
             part.counters.as_ref().map(|c| (c.next, c.crc)),
             part.archive.as_ref().map(|a| (a.next, a.crc)),
@@ -143,13 +149,7 @@ impl<S: ReportSink> Engine<S> {
     }
 
     fn drop_blocks(&mut self, partition: i32) {
-        let ids: Vec<u32> = self
-            .blocks
-            .iter()
-            .filter(|(_, block)| block.partition == partition)
-            .map(|(id, _)| id)
-            .collect();
-        for id in ids {
+        for id in self.blocks.of_partition(partition) {
             self.blocks.kill(id);
         }
         // Open needs know blocks by number: then a rebuild has to wait.

@@ -5,6 +5,7 @@ use super::sink::ReportSink;
 use super::{CountersPosition, Engine, EngineError};
 use crate::counters::block::Header;
 use crate::counters::row;
+use crate::trials::{self, Bug};
 
 /// What one flush writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl<S: ReportSink> Engine<S> {
             if !wanted || part.stopped {
                 continue;
             }
-            let (number, epoch) = (part.number, part.epoch);
+            let (number, epoch, batch_start) = (part.number, part.epoch, part.batch_start);
             let Some(counters) = &mut part.counters else {
                 continue;
             };
@@ -76,14 +77,21 @@ impl<S: ReportSink> Engine<S> {
             }
             let position = counters.position();
             counters.frozen = counters.next;
-            let dirty = std::mem::take(&mut counters.dirty);
+            let mut dirty = std::mem::take(&mut counters.dirty);
+            if trials::seeded(Bug::CleanBlocksWritten) {
+                dirty = self.blocks.of_partition(number);
+            }
             counters.oldest_flying = counters.oldest_unflushed.take();
             flight.positions.push((number, epoch, position.position));
             flush.positions.push(FlushPosition {
                 partition: number,
                 position,
             });
-            self.freeze_blocks(number, &position, dirty, &mut flush.parts);
+            let mut counted = position;
+            if trials::seeded(Bug::FlushWithoutSnapshot) {
+                counted.position = batch_start;
+            }
+            self.freeze_blocks(number, &counted, dirty, &mut flush.parts);
         }
         if flush.positions.is_empty() {
             return Ok(None);

@@ -2,6 +2,7 @@
 
 use super::sink::ReportSink;
 use super::{Engine, EngineError};
+use crate::trials::{self, Bug};
 
 /// Bytes held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,8 @@ impl<S: ReportSink> Engine<S> {
         let mut clean: Vec<(u64, u32)> = self
             .blocks
             .iter()
-            .filter(|(id, block)| !self.blocks.is_dirty(*id) && !block.flying && !block.pending)
+            .filter(|(id, _)| !self.blocks.is_dirty(*id) || trials::seeded(Bug::DirtyBlocksEvicted))
+            .filter(|(_, block)| !block.flying && !block.pending)
             .map(|(id, block)| (block.turn, id))
             .collect();
         clean.sort_unstable();
@@ -79,6 +81,7 @@ impl<S: ReportSink> Engine<S> {
         if let Ok(part) = self.partition_mut(partition)
             && let Some(counters) = &mut part.counters
             && let Some(highest) = &mut counters.absent_above
+            && !trials::seeded(Bug::AbsenceAfterEviction)
         {
             *highest = (*highest).max(bucket);
         }
