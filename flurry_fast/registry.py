@@ -161,6 +161,19 @@ class Registry:
             way_out="Nothing took effect: look at it, and give the command again.",
         )
 
+    def settle(self) -> State | None:
+        """Put what a command claimed and, killed, did not put; the state in force then.
+
+        A claim is decided: whoever changes the state next would put it. An operation that begins does so first.
+        """
+        state = self.state()
+        while state is not None:
+            name = STATE + b"|" + _REVISION.pack(state.revision + 1)
+            if self._store.get_control(self._row, name) is None:
+                break
+            state = self._claim(state.revision + 1, b"")  # whose value is not ours to choose any more
+        return state
+
     def confirm(self, state: State) -> None:
         """Put a state that `replace` put once more: whoever reads after this sees it, or a later one."""
         self._claim(state.revision, _encode(state))

@@ -173,3 +173,29 @@ def test_what_is_registered_depends_on_a_switch_being_under_way() -> None:
     runner = registry.registered(closing=True)
     registry.verify(runner)
     assert (runner.plan, runner.revision) == (5, 2)
+
+
+def test_what_a_killed_command_had_decided_is_put_by_the_next() -> None:
+    class Dies(MemoryStore):
+        """Its user is killed between the claim of a revision and the put of the state."""
+
+        dead = False
+
+        def put_control(self, row: bytes, qualifier: bytes, timestamp: int, value: bytes) -> None:
+            if self.dead and qualifier == STATE and timestamp > 1:
+                raise StoreUnavailable("killed")
+            super().put_control(row, qualifier, timestamp, value)
+
+    store = Dies()
+    registry = Registry(store, "reports", Topic())
+    registry.open(5, "", 8)
+    before = registry.settle()
+    assert before is not None
+    assert before == registry.state()
+    store.dead = True
+    with pytest.raises(StoreUnavailable):
+        registry.replace(before, State(0, 9, 5))
+    assert registry.state() == before
+    store.dead = False
+    assert registry.settle() == registry.state() == State(2, 9, 5)
+    assert Registry(store, "other", Topic()).settle() is None

@@ -60,12 +60,13 @@ def prepare(
     now_ms: Callable[[], int],
     partitions: Collection[int] | None = None,
 ) -> Losses:
-    """Look where retention was faster, in these partitions or in all of them. Reads only.
+    """Look where retention was faster, in these partitions or in all of them.
 
-    Raises NoSuchPartition, RegistryMismatch, StoreError, and what the log raises.
+    Changes nothing, but for what a killed command had decided. Raises NoSuchPartition, RegistryMismatch, StoreError,
+    and what the log raises.
     """
+    state = registry.settle()
     registration = registry.registered()
-    state = registry.state()
     assert state is not None  # registered() found it
     standing = positions(store, registry, state)
     losses = Losses(registration, state)

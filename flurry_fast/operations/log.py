@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
 
+import google_crc32c
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from flurry_fast.config.model import Kafka
@@ -45,7 +45,7 @@ class KafkaLog:
 
     def record(self, partition: int, offset: int) -> Record:
         for message in self._read(partition, offset, offset + 1):
-            return Record(zlib.crc32(message.value() or b""), message.timestamp()[1])
+            return Record(google_crc32c.value(message.value() or b""), message.timestamp()[1])
         raise KafkaUnavailable(f"Record {offset} of partition {partition} can not be read.")
 
     def max_timestamp(self, partition: int, start: int, end: int) -> int:

@@ -92,13 +92,13 @@ def to_datetime(log: LogView, timestamp: int) -> Target:
 
 
 def prepare(store: CellStore, registry: Registry, chains: Chains, log: LogView, targets: Mapping[int, Target]) -> Reset:
-    """Work out and check a reset of these partitions. Reads only.
+    """Work out and check a reset of these partitions. Changes nothing, but for what a killed command had decided.
 
     Raises ResetRefused, RegistryMismatch (another topic, or a plan switch is under way), StoreError, and what the log
     raises.
     """
+    state = registry.settle()
     registration = registry.registered()
-    state = registry.state()
     assert state is not None  # registered() found it
     standing = positions(store, registry, state)
     deduplicated = deduplicates(plans(store)[state.plan])
@@ -141,7 +141,7 @@ def fence(store: CellStore, registry: Registry, stride: Callable[[], int] = draw
 
     Needs no broker. Raises ResetRefused where nothing was counted yet, RegistryMismatch, StoreError.
     """
-    state = registry.state()
+    state = registry.settle()
     if state is None:
         raise ResetRefused("Nothing of this topic was counted in this store: there is nothing to fence.")
     return renew(store, registry, state, {}, stride)

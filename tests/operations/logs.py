@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+import google_crc32c
 import pyarrow as pa
 
 from flurry_fast.archive.filesystem import ArchiveFileSystem, Entry, LocalFileSystem
@@ -32,7 +32,7 @@ class MemoryLog:
     def record(self, partition: int, offset: int) -> Record:
         assert self.starts[partition] <= offset
         payload, timestamp = self.logs[partition][offset]
-        return Record(zlib.crc32(payload), timestamp)
+        return Record(google_crc32c.value(payload), timestamp)
 
     def max_timestamp(self, partition: int, start: int, end: int) -> int:
         assert self.starts[partition] <= start
