@@ -11,72 +11,7 @@ from flurry_fast._core import Plan
 
 DEFAULT = (Path(__file__).parents[2] / "flurry_fast" / "plans" / "default.toml").read_text()
 
-# Every dimension and every measure, at every level, in groups that reach their caps.
-EVERYTHING = """
-[time]
-max_age_ms = 7_200_000
-max_ahead_ms = 60_000
-max_skew_ms = 300_000
-[limits]
-max_count = 3
-max_duration_ms = 40_000
-[[rollup]]
-name = "reports"
-dimensions = [
-    "agent_version", "platform", "protocol", "device_model", "brand", "os_version", "install_day", "app_version"
-]
-measures = ["reports"]
-cap = 7
-[[rollup]]
-name = "report"
-dimensions = ["protocol", "app_version"]
-measures = ["clock_suspect", "sessions", "reports"]
-cap = 3
-[[rollup]]
-name = "session"
-dimensions = ["language", "country", "time_zone", "network", "gender", "age_band", "local_hour", "session_length"]
-measures = [
-    "sessions", "new_users", "ended_sessions", "duration", "page_views", "events", "errors", "crashes", "data_points",
-    "clock_suspect"
-]
-cap = 5
-[[rollup]]
-name = "local_hour"
-dimensions = ["local_hour"]
-measures = ["sessions"]
-[[rollup]]
-name = "app"
-dimensions = []
-measures = ["sessions", "duration"]
-cap = 1
-[[rollup]]
-name = "event"
-dimensions = ["protocol", "event", "gender"]
-measures = ["event_duration", "events", "event_sessions"]
-cap = 11
-[[rollup]]
-name = "event_wide"
-dimensions = ["event"]
-measures = ["events", "event_sessions", "event_duration"]
-[[rollup]]
-name = "parameter"
-dimensions = ["event", "parameter", "value"]
-measures = ["events", "event_sessions"]
-cap = 13
-[[rollup]]
-name = "value"
-dimensions = ["value", "network"]
-measures = ["event_sessions"]
-[[rollup]]
-name = "parameter_of_event"
-dimensions = ["parameter", "event"]
-measures = ["event_sessions", "events"]
-[[rollup]]
-name = "error"
-dimensions = ["error_kind", "error", "session_length"]
-measures = ["crashes", "errors"]
-cap = 2
-"""
+EVERYTHING = (Path(__file__).parents[1] / "golden" / "everything.toml").read_text()
 
 # Plans where hardly anything is touched: blocks must not appear for nothing.
 SPARSE = [
