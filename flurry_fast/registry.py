@@ -128,18 +128,21 @@ class Registry:
         Raises RegistryMismatch when anything is not what this process started with: its unwritten state must be
         dropped. Other exceptions (store or broker unreachable) say nothing: try again.
         """
+        trials.fail_point("registry.verify.before")
         incarnation = self._incarnation()
         if incarnation != registration.incarnation:
             raise RegistryMismatch(
                 f"Topic {self._topic} was deleted and made again while this process was reading it.",
                 way_out="Start it again: the new topic is counted in columns of its own.",
             )
+        trials.fail_point("registry.verify.inside")
         state = self.state()
         if state is None:
             raise RegistryMismatch(f"The registry of topic {self._topic} is gone from the store.")
         started = (registration.revision, registration.generation, registration.plan)
         if (state.revision, state.generation, state.plan) != started and not _overlooked(state, registration):
             raise self._changed(state, registration)
+        trials.fail_point("registry.verify.after")
 
     # --- changing it ---------------------------------------------------------------------------------------------
 

@@ -67,6 +67,45 @@ OWN: dict[str, str] = {
 BUGS: dict[str, str] = TRAPS | OWN
 """Every seeded bug; some are in the native code, some on both sides."""
 
+# fmt: off
+POINTS: tuple[str, ...] = (
+    # native: a batch, the records in it, and a flush; an exception here unwinds as a panic
+    "engine.absorb.before", "engine.absorb.inside", "engine.absorb.after",
+    "engine.decode.before", "engine.decode.inside", "engine.decode.after",
+    "engine.fold.before", "engine.fold.inside", "engine.apply.inside",
+    "engine.resume.before", "engine.resume.inside", "engine.resume.after",
+    "engine.freeze.before", "engine.freeze.inside", "engine.acknowledge.inside",
+    # the loop
+    "loop.batch.before", "loop.batch.after", "loop.stop.before", "loop.stop.after",
+    "commit.async.before", "commit.async.after", "commit.sync.before", "commit.sync.after",
+    # a partition comes, goes, is read again
+    "assignment.assign.before", "assignment.locate.after", "assignment.begin.inside", "assignment.begin.after",
+    "assignment.start.inside", "assignment.assign.after",
+    "assignment.revoke.before", "assignment.drain.inside", "assignment.drain.after", "assignment.release.inside",
+    "assignment.revoke.after", "assignment.lost.before", "assignment.lost.after",
+    "assignment.rewind.before", "assignment.rewind.inside", "assignment.rewind.after",
+    # the registry's one read, and a transaction of the SQLite store
+    "registry.verify.before", "registry.verify.inside", "registry.verify.after",
+    "store.commit.before", "store.commit.after",
+    # counters
+    "counters.begin.before", "counters.begin.after",
+    "counters.base.before", "counters.base.after", "counters.base.inside",
+    "counters.freeze.after", "counters.chunk.before", "counters.chunk.after", "counters.chunk.noted",
+    "counters.position.before", "counters.position.after",
+    "counters.ack.before", "counters.ack.inside", "counters.ack.after",
+    "counters.shed.before", "counters.shed.inside", "counters.shed.after",
+    "counters.recover.before", "counters.recover.after",
+    # archive: the origin, a file from its rows to its name, a claim that another won
+    "archive.origin.before", "archive.origin.after", "archive.locate.inside",
+    "archive.take.before", "archive.take.after",
+    "archive.file.before", "archive.file.inside", "archive.file.after", "archive.durable.after",
+    "archive.claim.before", "files.link.after", "files.claim.durable", "archive.claim.after",
+    "archive.ack.before", "archive.ack.after", "archive.follow.before", "archive.follow.after",
+    "archive.shed.before", "archive.shed.after", "archive.recover.before", "archive.recover.after",
+)
+"""Every fail point, `room.step.when`: before, inside or after the step, or a word for the moment."""
+# fmt: on
+
 if _native is None:
 
     def seeded(bug: str) -> bool:  # noqa: ARG001

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from pathlib import Path
+
 import pytest
 
 from flurry_fast import _core, trials
 
 from . import trial_build
+
+ROOT = Path(__file__).parents[1]
+PASSED = re.compile(r"fail_point\(([^)\n]*)\)")
 
 
 def test_an_ordinary_build_has_no_switch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,3 +50,13 @@ def test_the_build_for_tests_has_them() -> None:
     done = trial_build.run(["-c", SWITCHES])
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "somewhere\nno bug 'unheard of' can be put into this build\n"
+
+
+def test_every_fail_point_is_listed_and_is_at_one_place() -> None:
+    sources = [*(ROOT / "flurry_fast").rglob("*.py"), *(ROOT / "rust/src").rglob("*.rs")]
+    sources += (ROOT / "rust/core/src").rglob("*.rs")
+    found: Counter[str] = Counter()
+    for source in sources:
+        for arguments in PASSED.findall(source.read_text(encoding="utf-8")):
+            found.update(re.findall(r'"([^"]*)"', arguments))
+    assert sorted(found.elements()) == sorted(trials.POINTS)

@@ -102,6 +102,7 @@ class Chain:
         Raises PositionMissing for files without an origin, StoreCorrupt for a damaged file.
         """
         links = self.links()
+        trials.fail_point("archive.locate.inside")
         # After the listing: a file can only be there if its origin was there before.
         origin = self.origin()
         if origin is None:
@@ -125,8 +126,10 @@ class Chain:
         with self.files.create(temporary) as sink:
             sink.write(json.dumps({"offset": offset}).encode() + b"\n")
         self.files.make_durable(temporary)
+        trials.fail_point("archive.origin.before")
         if not self.files.claim(temporary, f"{self.folder}/{ORIGIN}"):
             self.files.remove(temporary)
+        trials.fail_point("archive.origin.after")
         position = self.locate()
         if position is None:
             raise StoreCorrupt(f"{self.files.describe(self.folder)}/{ORIGIN} vanished.")

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
+from flurry_fast import trials
 from flurry_fast.errors import FlurryFastError, StoreUnavailable
 
 
@@ -138,11 +139,13 @@ class LocalFileSystem(ArchiveFileSystem):
             try:
                 os.link(source, target)
                 ours = True
+                trials.fail_point("files.link.after")
             except FileExistsError:
                 # NFS repeats a request whose answer was lost, and then answers the repetition.
                 ours = os.path.samestat(source.stat(), target.stat())
             # Also of a name that another has: we are about to go on from it.
             _sync(target.parent)
+            trials.fail_point("files.claim.durable")
             if ours:
                 source.unlink(missing_ok=True)
             return ours

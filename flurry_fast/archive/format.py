@@ -13,6 +13,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flurry_fast import trials
 from flurry_fast._core import archive_schema
 from flurry_fast.archive import encoding
 from flurry_fast.archive import footer as footers
@@ -46,6 +47,7 @@ class Parquet:
         with pq.ParquetWriter(sink, schema, **encoding.options(schema, largest, self.compression_level)) as out:
             for batch in batches:
                 out.write_batch(batch, row_group_size=batch.num_rows)
+                trials.fail_point("archive.file.inside")
             out.add_key_value_metadata(footer.encode())
 
     def read(self, source: pa.NativeFile, where: str) -> tuple[Footer, int]:

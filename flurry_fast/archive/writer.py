@@ -89,7 +89,9 @@ def _publish(chain: Chain, footer: Footer, batches: list[pa.RecordBatch], verify
     try:
         size = _write(chain, temporary, footer, batches)
         verify()
+        trials.fail_point("archive.claim.before")
         ours = _claim(chain, temporary, footer)
+        trials.fail_point("archive.claim.after")
     finally:
         # Gone already after a claim. What stays behind in spite of this is swept when it is a day old.
         with suppress(FlurryFastError):
@@ -104,10 +106,13 @@ def _publish(chain: Chain, footer: Footer, batches: list[pa.RecordBatch], verify
 def _write(chain: Chain, temporary: str, footer: Footer, batches: list[pa.RecordBatch]) -> int:
     """Write, make durable, read the footer again; the file's size in bytes."""
     files = chain.files
+    trials.fail_point("archive.file.before")
     with files.create(temporary) as sink:
         chain.format.write(sink, footer, batches)
         size: int = sink.tell()
+    trials.fail_point("archive.file.after")
     files.make_durable(temporary)
+    trials.fail_point("archive.durable.after")
     with files.open(temporary) as source:
         stored, count = chain.format.read(source, files.describe(temporary))
     if stored != footer or count != len(batches):

@@ -85,6 +85,7 @@ class Assignment:
     # --- the source's listener -----------------------------------------------------------------------------------
 
     def assigned(self, partitions: set[int]) -> None:
+        trials.fail_point("assignment.assign.before")
         self._rebalanced("assigned", partitions)
         self._log.info("partitions assigned", partitions=sorted(partitions))
         new = {number: Partition(number) for number in sorted(partitions)}
@@ -95,25 +96,31 @@ class Assignment:
         waiting = {number for number, start in starts.items() if start is None}
         if waiting:
             self._source.pause(waiting)
+        trials.fail_point("assignment.assign.after")
 
     def revoked(self, partitions: set[int]) -> None:
         """Write what was taken, commit, let go: somebody else goes on from there."""
         if self.giving_up:
             self.lost(partitions)
             return
+        trials.fail_point("assignment.revoke.before")
         self._rebalanced("revoked", partitions)
         ours = partitions & self.active
         complete = self._drain(ours)
         self._drained(complete)
+        trials.fail_point("assignment.drain.after")
         self._frontier.commit(ours, asynchronous=False)
         self._log.info("partitions revoked", partitions=sorted(partitions), everything_written=complete)
         self._forget(partitions)
+        trials.fail_point("assignment.revoke.after")
 
     def lost(self, partitions: set[int]) -> None:
         """They left some time ago: drop, commit nothing."""
+        trials.fail_point("assignment.lost.before")
         self._rebalanced("lost", partitions)
         self._log.warning("partitions lost", partitions=sorted(partitions))
         self._forget(partitions)
+        trials.fail_point("assignment.lost.after")
 
     # --- every turn ----------------------------------------------------------------------------------------------
 
@@ -162,8 +169,11 @@ class Assignment:
             self.stop(number, str(_below(offset, log_start)), [sink])
             return
         start = offset - (offset > log_start)
+        trials.fail_point("assignment.rewind.before")
         self._source.seek(number, start)
+        trials.fail_point("assignment.rewind.inside")
         self._engine.rewind(number, start)
+        trials.fail_point("assignment.rewind.after")
         self._log.info("partition rewound", partition=number, offset=offset)
 
     # --- starting a partition ------------------------------------------------------------------------------------
@@ -194,6 +204,7 @@ class Assignment:
         number = partition.number
         found = self._locate(partition)
         log_start, log_end = self._source.watermarks(number)  # after the positions: they may only lag behind it
+        trials.fail_point("assignment.locate.after")
         standing: dict[str, Any] = {}  # sink -> its own kind of position
         for sink in self._sinks:
             if sink.name in partition.stopped:
@@ -217,6 +228,7 @@ class Assignment:
             read_from=start,
         )
         partition.active, partition.log_start = True, log_start
+        trials.fail_point("assignment.start.inside")
         try:
             for sink in self._sinks:
                 if sink.name in standing:
@@ -250,7 +262,9 @@ class Assignment:
             )
         offset = self._first_offset(sink.name, number, log_start)
         position: Standing = sink.begin(number, offset)
+        trials.fail_point("assignment.begin.inside")
         self._positions.note_began(sink.name, number, offset)
+        trials.fail_point("assignment.begin.after")
         self._log.info("partition begun", partition=number, sink=sink.name, offset=position.position)
         return position
 
@@ -302,6 +316,7 @@ class Assignment:
         complete = True
         for sink in self._sinks:
             complete = (not partitions or sink.drain(partitions, deadline)) and complete
+            trials.fail_point("assignment.drain.inside")
         return complete or trials.seeded("drain_reports_complete")
 
     def _misplace(self, number: int, standing: dict[str, Any]) -> None:
@@ -321,6 +336,7 @@ class Assignment:
         """Sinks and engine forget it; flushes under way are theirs to abandon first."""
         for sink in self._sinks:
             sink.drop([partition.number])
+            trials.fail_point("assignment.release.inside")
         if partition.active:
             self._engine.drop(partition.number)
         partition.active = False

@@ -73,6 +73,7 @@ class Consumer:
         try:
             while not stop():
                 self.turn(stop)
+            trials.fail_point("loop.stop.before")
             self._say("draining")
         except BaseException:
             # What is unwritten may be wrong to write: the next process counts it.
@@ -80,6 +81,7 @@ class Consumer:
             raise
         finally:
             self._source.close()  # revokes: drain, commit, drop
+            trials.fail_point("loop.stop.after")
             for sink in self._sinks:
                 sink.close()
             self._say("stopped")
@@ -127,10 +129,12 @@ class Consumer:
         self._records += len(batch)
         self._bytes += batch.payload_bytes
         self._last_record = self._clock.monotonic()
+        trials.fail_point("loop.batch.before")
         needs = self._engine.absorb(batch)
         if needs is not None:
             self._seed(needs, stop)
             self._engine.resume(batch)
+        trials.fail_point("loop.batch.after")
         batch.release()
 
     def _seed(self, needs: Any, stop: Callable[[], bool]) -> None:

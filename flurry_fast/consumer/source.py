@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from flurry_fast import trials
 from flurry_fast._wire import Batch, Drain, DrainError, DrainUnavailable
 from flurry_fast.config.model import Kafka
 from flurry_fast.consumer.fallback import FallbackDrain, drain_error
@@ -228,10 +229,12 @@ class KafkaSource:
             for partition, (offset, metadata) in offsets.items()
         ]
         try:
+            trials.fail_point("commit.async.before" if asynchronous else "commit.sync.before")
             if asynchronous:
                 self._consumer.commit(offsets=wanted, asynchronous=True)
             else:
                 self._count_commits(self._consumer.commit(offsets=wanted, asynchronous=False))
+            trials.fail_point("commit.async.after" if asynchronous else "commit.sync.after")
         except KafkaException as error:
             self._commit_failed(error.args[0], sorted(offsets))
 

@@ -155,12 +155,14 @@ class ArchiveSink(Sink[ArchivePosition]):
         if self._backoff.failing_since is None or self._shed:
             return 0
         before = self.held_bytes() + int(self._engine.memory()["archive"])
+        trials.fail_point("archive.shed.before")
         in_flight = self._in_job if self._job is not None else []
         self._pending = [pending for pending in self._pending if pending in in_flight]
         for partition, position in self._durable.items():
             self._engine.archive_reset(partition, position)
         self._since.clear()
         self._shed, self._asked = True, False
+        trials.fail_point("archive.shed.after")
         return before - self.held_bytes() - int(self._engine.memory()["archive"])
 
     def held_bytes(self) -> int:
@@ -208,7 +210,9 @@ class ArchiveSink(Sink[ArchivePosition]):
 
     def _take(self, partitions: Collection[int]) -> None:
         for partition in sorted(partitions):
+            trials.fail_point("archive.take.before")
             chunk = self._engine.archive_take(partition)
+            trials.fail_point("archive.take.after")
             since = self._since.pop(partition, self._clock.monotonic())
             if chunk is not None:
                 self._pending.append(Pending(partition, chunk, since))
@@ -231,6 +235,7 @@ class ArchiveSink(Sink[ArchivePosition]):
             self._backoff.failed(error)
         else:
             self._backoff.succeeded()
+        trials.fail_point("archive.ack.before")
         for pending in self._in_job:
             if not pending.tried:
                 continue
@@ -240,6 +245,7 @@ class ArchiveSink(Sink[ArchivePosition]):
             elif not pending.dropped:
                 self._flushes += 1
                 self._stand(pending, pending.outcome)
+        trials.fail_point("archive.ack.after")
         self._pending = [pending for pending in self._pending if pending.outcome is None]
 
     def _stand(self, pending: Pending, position: ArchivePosition) -> None:
@@ -262,9 +268,11 @@ class ArchiveSink(Sink[ArchivePosition]):
             )
 
     def _follow(self, partition: int, position: ArchivePosition) -> None:
+        trials.fail_point("archive.follow.before")
         self._since.pop(partition, None)
         read = {waiting.partition: waiting.next_offset for waiting in self._engine.partitions()}
         self._engine.archive_reset(partition, position)
+        trials.fail_point("archive.follow.after")
         if partition in read and position.position < read[partition] and not trials.seeded("lost_claim_not_read_again"):
             self._events.append(Rewind(partition, position.position))
 
@@ -293,6 +301,7 @@ class ArchiveSink(Sink[ArchivePosition]):
             self._failures += 1
             self._backoff.failed(error)
             return
+        trials.fail_point("archive.recover.after")
         self._shed = False
         self._pending.clear()
         self._backoff.succeeded()
@@ -326,6 +335,7 @@ class ArchiveSink(Sink[ArchivePosition]):
             self._registry.verify(self._registration)
 
     def _look(self, partitions: list[int]) -> dict[int, ArchivePosition]:
+        trials.fail_point("archive.recover.before")
         self._verify()
         self._files.check()
         positions = {partition: self._chain(partition).locate() for partition in partitions}

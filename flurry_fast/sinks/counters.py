@@ -105,7 +105,10 @@ class CountersSink(Sink[CountersPosition]):
 
     def begin(self, partition: int, offset: int) -> CountersPosition:
         self._registry.verify(self._registration)
-        return self._positions.put_if_absent(partition, CountersPosition(offset))
+        trials.fail_point("counters.begin.before")
+        position = self._positions.put_if_absent(partition, CountersPosition(offset))
+        trials.fail_point("counters.begin.after")
+        return position
 
     def assign(self, partition: int, position: CountersPosition) -> None:
         self._durable[partition] = position
@@ -131,11 +134,14 @@ class CountersSink(Sink[CountersPosition]):
         Blocks on the store. Raises StoreError; what was read before is read again then, which is harmless.
         """
         groups = list(groups)
+        trials.fail_point("counters.base.before")
         found = [self._read(group) for group in groups]
         ends = {group.partition: -1 for group in groups}
         for partition in {group.partition for group, cells in zip(groups, found, strict=True) if len(cells.indices)}:
             ends[partition] = log_end(partition)
+        trials.fail_point("counters.base.after")
         for group, cells in zip(groups, found, strict=True):
+            trials.fail_point("counters.base.inside")
             try:
                 self._engine.seed(group, cells.indices, cells.timestamps, cells.values, ends[group.partition])
             except CellCorrupt as error:
@@ -184,11 +190,14 @@ class CountersSink(Sink[CountersPosition]):
         if self._backoff.failing_since is None or self._shed:
             return 0
         before = self._engine.memory()["blocks"]
+        trials.fail_point("counters.shed.before")
         if self._snapshot is not None:
             self._abandon(self._snapshot)
+        trials.fail_point("counters.shed.inside")
         for partition, position in self._durable.items():
             self._engine.counters_shed(partition, position)
         self._shed, self._since, self._asked = True, None, False
+        trials.fail_point("counters.shed.after")
         return before - self._engine.memory()["blocks"]
 
     def held_bytes(self) -> int:
@@ -247,6 +256,7 @@ class CountersSink(Sink[CountersPosition]):
         size, rows = sum(part.bytes for part in flush.parts), sum(part.count for part in flush.parts)
         self._snapshot = Snapshot(flush, blocks, positions, now, oldest, size, rows)
         self._since, self._asked = None, False
+        trials.fail_point("counters.freeze.after")
         self._send(self._snapshot)
         return True
 
@@ -271,13 +281,16 @@ class CountersSink(Sink[CountersPosition]):
                 self._engine.acknowledge(snapshot.flush)
                 self._snapshot = None
             return
+        trials.fail_point("counters.ack.before")
         self._engine.acknowledge(snapshot.flush)
+        trials.fail_point("counters.ack.inside")
         for partition, position in snapshot.positions:
             if partition in self._durable:
                 self._durable[partition] = position
         self._snapshot = None
         self._flushes += 1
         self._backoff.succeeded()
+        trials.fail_point("counters.ack.after")
         self.observe(snapshot.report(ok=True))
 
     def _wait(self, seconds: float) -> None:
@@ -312,6 +325,7 @@ class CountersSink(Sink[CountersPosition]):
             self._failures += 1
             self._backoff.failed(error)
             return []
+        trials.fail_point("counters.recover.after")
         self._shed = False
         self._backoff.succeeded()
         events: list[SinkEvent] = []
@@ -343,14 +357,19 @@ class CountersSink(Sink[CountersPosition]):
             while snapshot.rows_done < len(part.rows):
                 at, count = snapshot.rows_done, self._settings.chunk_rows
                 rows, values = part.rows.slice(at, count), part.values.slice(at, count)
+                trials.fail_point("counters.chunk.before")
                 self._put(part, rows, values)
+                trials.fail_point("counters.chunk.after")
                 snapshot.rows_done += len(rows)
+                trials.fail_point("counters.chunk.noted")
             snapshot.blocks_done, snapshot.rows_done = snapshot.blocks_done + 1, 0
 
     def _push_positions(self, snapshot: Snapshot) -> None:
         while snapshot.positions_done < len(snapshot.positions):
             partition, position = snapshot.positions[snapshot.positions_done]
+            trials.fail_point("counters.position.before")
             self._positions.put(partition, position)
+            trials.fail_point("counters.position.after")
             snapshot.positions_done += 1
 
     def _put(self, part: BlockColumn, rows: Column, values: Column) -> None:
@@ -365,6 +384,7 @@ class CountersSink(Sink[CountersPosition]):
 
     def _try_writing(self, held: dict[int, CountersPosition]) -> dict[int, CountersPosition]:
         """Put the recorded positions once more (the same bytes: nothing changes), and read them."""
+        trials.fail_point("counters.recover.before")
         self._registry.verify(self._registration)
         positions = {}
         for partition, position in held.items():

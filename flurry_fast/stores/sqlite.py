@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from flurry_fast import trials
 from flurry_fast.errors import StoreCorrupt, StoreError, StoreUnavailable
 from flurry_fast.stores.base import (
     INSTALLATION,
@@ -211,7 +212,9 @@ class SqliteStore(CellStore):
             if table not in self._known:
                 _create(connection, table)
             yield connection
+            trials.fail_point("store.commit.before")
             connection.execute("COMMIT")
+            trials.fail_point("store.commit.after")
             self._known.add(table)
 
     @contextlib.contextmanager

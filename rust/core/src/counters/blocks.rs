@@ -300,6 +300,9 @@ impl Blocks {
             if let Some(deltas) = ops.deltas.get(start..start + usize::from(op.width)) {
                 self.table.add(at, deltas);
             }
+            if index == ops.ops.len() / 2 {
+                trials::fail_point("engine.apply.inside");
+            }
         }
         self.updates += ops.ops.len() as u64;
         ops.clear_applied();

@@ -47,6 +47,7 @@ impl<S: ReportSink> Engine<S> {
         records: impl Iterator<Item = Record<'b>>,
     ) -> Result<(), EngineError> {
         self.no_open_needs("absorb")?;
+        trials::fail_point("engine.absorb.before");
         self.turn += 1;
         for part in &mut self.partitions {
             part.batch_start = part.next;
@@ -56,7 +57,9 @@ impl<S: ReportSink> Engine<S> {
         for (index, record) in records.enumerate() {
             self.take(index, &record, &mut scratch, &mut open);
         }
+        trials::fail_point("engine.absorb.inside");
         self.blocks.apply(&self.program, &mut scratch.ops);
+        trials::fail_point("engine.absorb.after");
         self.stats.deferred += open.deferred.len() as u64;
         if !open.groups.is_empty() {
             self.open = Some(open);
@@ -70,6 +73,7 @@ impl<S: ReportSink> Engine<S> {
         records: impl Iterator<Item = Record<'b>>,
     ) -> Result<(), EngineError> {
         let mut open = self.close_needs()?;
+        trials::fail_point("engine.resume.before");
         let deferred = std::mem::take(&mut open.deferred);
         let mut deferred = deferred.iter().peekable();
         let mut scratch = Scratch::new();
@@ -92,6 +96,7 @@ impl<S: ReportSink> Engine<S> {
             }
         }
         self.give_back();
+        trials::fail_point("engine.resume.after");
         self.check_room()
     }
 
@@ -132,7 +137,10 @@ impl<S: ReportSink> Engine<S> {
         let (outcome, crc) = if wanted {
             self.stats.records += 1;
             self.stats.bytes += record.payload.len() as u64;
-            (read(record.payload, scratch), crc32c(record.payload))
+            trials::fail_point("engine.decode.before");
+            let outcome = read(record.payload, scratch);
+            trials::fail_point("engine.decode.after");
+            (outcome, crc32c(record.payload))
         } else {
             self.stats.passed_by += 1;
             (Err(Reason::Truncated), 0)
@@ -155,6 +163,7 @@ impl<S: ReportSink> Engine<S> {
             let report = outcome.map(|()| &scratch.report);
             self.stats.archived += u64::from(archive.take(record, report, crc));
         }
+        trials::fail_point("engine.fold.before"); // the archive has it, the counters have not
         if let Some(counters) = part.counters.as_mut().filter(|c| c.next == record.offset) {
             let mut fold = Fold {
                 program: &self.program,
@@ -224,6 +233,7 @@ impl<S: ReportSink> Engine<S> {
         let Some(counters) = &mut part.counters else {
             return;
         };
+        trials::fail_point("engine.resume.inside");
         let outcome = read(record.payload, scratch);
         let mut fold = Fold {
             program: &self.program,
@@ -336,6 +346,7 @@ impl Fold<'_> {
         if self.blocks.set_dirty(id, true) {
             self.counters.dirty.push(id);
         }
+        trials::fail_point("engine.fold.inside");
         let oldest = self.counters.oldest_unflushed.get_or_insert(self.timestamp);
         *oldest = (*oldest).min(self.timestamp);
         true

@@ -51,6 +51,7 @@ impl<S: ReportSink> Engine<S> {
         if self.flight.is_some() {
             return Err(EngineError::misuse("freeze: a flush is in flight"));
         }
+        trials::fail_point("engine.freeze.before");
         let mut flush = Flush {
             id: self.flushes + 1,
             parts: Vec::new(),
@@ -87,6 +88,7 @@ impl<S: ReportSink> Engine<S> {
                 partition: number,
                 position,
             });
+            trials::fail_point("engine.freeze.inside");
             let mut counted = position;
             if trials::seeded(Bug::FlushWithoutSnapshot) {
                 counted.position = batch_start;
@@ -163,6 +165,7 @@ impl<S: ReportSink> Engine<S> {
                 landed.push(partition);
             }
         }
+        trials::fail_point("engine.acknowledge.inside");
         self.stats.blocks_flushed += self.settle(&landed, false);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use crate::reason::Reason;
 use crate::report::{Report, Span, Text};
+use crate::trials;
 use crate::wire::Limits;
 use crate::wire::cursor::Cursor;
 use crate::wire::frame::Frame;
@@ -39,6 +40,7 @@ pub(super) fn read_body<'a>(
     let c = &mut cursor;
     read_identity(c, layout, out)?;
     read_install(c, layout, out)?;
+    trials::fail_point("engine.decode.inside");
     let sessions = usize::from(c.count()?);
     if let Course::Survey(survey) = course {
         survey.sessions = sessions;
