@@ -34,6 +34,7 @@ TRAPS: dict[str, str] = {
     "config_switched_by_wall_clock": "The caps become 1 once a process has run for a while.",
     "delete_with_default_timestamp": "A flush that is given up deletes what it may have written, with the time of day.",
     "put_without_timestamp": "The last, short chunk of a flush is written with the time of day as its timestamp.",
+    "restored_without_rewind": "A fence keeps the generation: what still runs moves restored positions on.",
     "truncation_unchecked": "Neither the log's end nor the CRC of the record before a position is compared.",
     "recreated_topic_continued": "The topic is known by its name: one that is made again is the same.",
     "no_registry_read_before_put": "A flush writes without looking into the registry.",
@@ -44,6 +45,7 @@ TRAPS: dict[str, str] = {
     "ambiguous_claim_is_success": "A claim without an answer is taken as won.",
     "flush_abandoned_position_advanced": "A flush that failed is forgotten; the next one puts a position above it.",
     "rewind_counts_again": "A rewind that another sink asked for sets the counters back, too, blocks and all.",
+    "reset_lowers_m": "A reset forgets the highest bucket (M) that was counted.",
 }
 """Seeded bugs, one for each trap of the list in docs/exactness.md: what each does."""
 
@@ -54,6 +56,7 @@ OWN: dict[str, str] = {
     "closing_ignored": "A process goes on although its plan is being closed.",
     "drain_reports_complete": "A revoke says that everything is written, whatever the sinks say.",
     "flushed_after_exception": "What was taken when the loop broke is written all the same.",
+    "gap_keeps_m": "A recorded gap keeps the highest bucket (M) from below it.",
     "gap_in_offsets_passed": "A jump in the offsets is taken as if nothing were missing.",
     "generation_unchecked": "A process goes on although the store was restored, or positions were reset.",
     "lost_claim_advances": "A lost claim moves the archive's position as if it had been won.",

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from flurry_fast import trials
 from flurry_fast.archive.chain import Chain
 from flurry_fast.archive.writer import record_gap
 from flurry_fast.errors import FlurryFastError
@@ -109,7 +110,8 @@ def record(
             _archive_gap(chain, loss.log_start, reason, lambda: registry.verify(registration))
         if loss.counters is not None:
             put_gap(store, _gap(registration, toml, loss, loss.counters, reason))
-            after = CountersPosition(loss.log_start, None, None, loss.counters.max_timestamp)
+            max_bucket = loss.counters.max_bucket if trials.seeded("gap_keeps_m") else None
+            after = CountersPosition(loss.log_start, max_bucket, None, loss.counters.max_timestamp)
             moved[registration.plan, registration.incarnation, loss.partition] = after
     return renew(store, registry, state, moved, stride) if moved else state
 

@@ -16,13 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from flurry_fast import trials
 from flurry_fast._core import Plan
 from flurry_fast.archive.chain import Chain
 from flurry_fast.errors import FlurryFastError
 from flurry_fast.operations.generation import Key, draw_stride, positions, renew
 from flurry_fast.operations.ports import Bounds, Chains, LogView
 from flurry_fast.operations.timeline import highest_below
-from flurry_fast.positions import CountersPosition, PositionTable
+from flurry_fast.positions import NO_BUCKET, CountersPosition, PositionTable
 from flurry_fast.registry import Registration, Registry, State, plans
 from flurry_fast.stores.base import CellStore
 
@@ -120,7 +121,8 @@ def prepare(store: CellStore, registry: Registry, chains: Chains, log: LogView, 
         first = ground.began if noted is None else min(noted, ground.began)
         crc = log.record(partition, offset - 1).crc if offset > ground.log.start else None
         highest = _highest_time(ground, chain, log, first, offset, needed=deduplicated)
-        moves.append(Move(partition, before, CountersPosition(offset, before.max_bucket, crc, highest)))
+        max_bucket = NO_BUCKET if trials.seeded("reset_lowers_m") else before.max_bucket
+        moves.append(Move(partition, before, CountersPosition(offset, max_bucket, crc, highest)))
     return Reset(registration, state, moves, kept)
 
 
@@ -144,6 +146,8 @@ def fence(store: CellStore, registry: Registry, stride: Callable[[], int] = draw
     state = registry.settle()
     if state is None:
         raise ResetRefused("Nothing of this topic was counted in this store: there is nothing to fence.")
+    if trials.seeded("restored_without_rewind"):
+        return state
     return renew(store, registry, state, {}, stride)
 
 

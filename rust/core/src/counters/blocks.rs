@@ -321,7 +321,7 @@ impl Blocks {
             return 0;
         };
         // The number of updates is the nearest to a clock that this crate has.
-        let switched = trials::seeded(Bug::ConfigSwitchedByWallClock) && self.updates > 200;
+        let switched = trials::seeded(Bug::ConfigSwitchedByWallClock) && self.updates > 30;
         let key = |out: &mut Vec<u8>| {
             for (kind, slot) in &step.key {
                 let start = match kind {
