@@ -251,24 +251,30 @@ class Assignment:
     def _begin(self, sink: Sink[Any], partition: Partition, log_start: int) -> Standing:
         """A sink without a position: begin it, if this is a beginning, and nothing that was lost."""
         number = partition.number
-        if partition.stopped:
-            raise PositionMissing(
-                f"Partition {number} has no {sink.name} yet, and what it has beside them is not whole."
-            )
-        if self._positions.began(sink.name, number) is not None:
-            raise PositionMissing(
-                f"The {sink.name} of partition {number} began once, and their position is gone.",
-                way_out="Restore the store from a backup that has its control table.",
-            )
-        offset = self._first_offset(sink.name, number, log_start)
-        position: Standing = sink.begin(number, offset)
+        try:
+            offset = self._first_offset(sink.name, partition, log_start)
+        except PositionMissing:
+            position: Standing | None = sink.locate(number)
+            if position is not None:  # another process began it since we looked
+                return position
+            raise
+        position = sink.begin(number, offset)
         trials.fail_point("assignment.begin.inside")
         self._positions.note_began(sink.name, number, offset)
         trials.fail_point("assignment.begin.after")
         self._log.info("partition begun", partition=number, sink=sink.name, offset=position.position)
         return position
 
-    def _first_offset(self, name: str, number: int, log_start: int) -> int:
+    def _first_offset(self, name: str, partition: Partition, log_start: int) -> int:
+        """Where a sink that has no position may begin. Raises PositionMissing where that would be a guess."""
+        number = partition.number
+        if partition.stopped:
+            raise PositionMissing(f"Partition {number} has no {name} yet, and what it has beside them is not whole.")
+        if self._positions.began(name, number) is not None:
+            raise PositionMissing(
+                f"The {name} of partition {number} began once, and their position is gone.",
+                way_out="Restore the store from a backup that has its control table.",
+            )
         if name == "archive":
             if number in self._positions.counted_partitions():
                 raise PositionMissing(

@@ -117,6 +117,25 @@ def test_a_lost_position_is_not_a_first_start() -> None:
     assert world.assignment.active == set()
 
 
+def test_what_another_process_begins_meanwhile_is_followed_not_taken_for_lost() -> None:
+    archive, counters = StubArchive({}), StubSink({})
+    world = World(archive, counters)
+    ask = world.source.watermarks
+
+    def beaten(number: int) -> tuple[int, int]:  # after both sinks were asked where they stand
+        if not archive.stands:
+            for sink, position in ((archive, ArchivePosition(0)), (counters, CountersPosition(0))):
+                sink.stands[number] = position
+                world.table.note_began(sink.name, number, 0)
+            world.table.put(number, CountersPosition(0))
+        return ask(number)
+
+    world.source.watermarks = beaten  # type: ignore[method-assign]
+    told = world.assigned()
+    assert (told["archive"], told["counters"]) == (ArchivePosition(0), CountersPosition(0))
+    assert (world.reasons(), archive.begun, counters.begun) == ({}, [], [])
+
+
 def test_a_commit_of_this_store_without_a_position_is_not_a_first_start() -> None:
     world = World(StubSink({}))
     world.source.commits[0] = (9, metadata(REGISTRATION))

@@ -1,0 +1,6 @@
+"""Makes `model` and the helpers of other rooms importable (importlib mode adds no path)."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -1,0 +1,443 @@
+"""One consumer: the product's own parts, on simulated ground."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import pyarrow as pa
+
+from flurry_fast import _core
+from flurry_fast.consumer.loop import Consumer
+from flurry_fast.consumer.memory import Governor
+from flurry_fast.consumer.ports import Listener
+from flurry_fast.errors import FlurryFastError, RegistryMismatch, StoreCorrupt, StoreUnavailable
+from flurry_fast.registry import Registry
+from flurry_fast.sinks.archive import ArchiveSink
+from flurry_fast.sinks.base import Sink
+from flurry_fast.sinks.counters import CountersSink
+from model.cells import CellKey, UnreliableStore
+from model.checks import ProcessWatch
+from model.errors import Killed, Violation
+from model.files import UnreliableFiles
+from model.records import PLANS
+
+if TYPE_CHECKING:
+    from model.world import Group, World
+
+T = TypeVar("T")
+TOPIC = "reports"
+
+
+class Clock:
+    """A process's own time: it passes when the schedule says so, or when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Engine:
+    """The compiled engine, with somebody who looks at what it is told."""
+
+    def __init__(self, inner: Any, watch: ProcessWatch) -> None:
+        self._inner, self._watch = inner, watch
+        self._parts: dict[int, list[tuple[int, list[CellKey], int]]] = {}
+        for name in (
+            "drop", "rewind", "absorb", "seed", "resume", "stopped", "abandon", "evict", "archive_take",
+            "archive_reset", "memory", "stats", "partitions", "peek_block", "touched",
+        ):  # fmt: skip
+            if hasattr(inner, name):
+                setattr(self, name, getattr(inner, name))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def assign(self, partition: int, **arguments: Any) -> Any:
+        counters = arguments.get("counters")
+        if counters is not None:
+            self._watch.assigned[partition] = counters.position
+        return self._inner.assign(partition, **arguments)
+
+    def counters_shed(self, partition: int, position: Any, **arguments: Any) -> Any:
+        self._watch.assigned[partition] = position.position
+        return self._inner.counters_shed(partition, position, **arguments)
+
+    def freeze(self, partitions: Any) -> Any:
+        flush = self._inner.freeze(partitions)
+        if flush is not None:
+            self._parts[flush.id] = parts = [
+                (
+                    part.partition,
+                    [(part.table, row, part.qualifier) for row in pa.array(part.rows).to_pylist()],
+                    part.timestamp,
+                )
+                for part in flush.parts
+            ]
+            self._watch.frozen(parts, [(item.partition, item.position) for item in flush.positions])
+        return flush
+
+    def acknowledge(self, flush: Any) -> None:
+        self._watch.acknowledged(self._parts[flush.id])
+        self._inner.acknowledge(flush)
+
+
+class Process:
+    """A member of a consumer group, until somebody takes its partitions away: then it may not know that yet."""
+
+    def __init__(self, world: World, group: Group, plan: int | None = None) -> None:
+        self.world, self.group = world, group
+        self.kinds = group.kinds
+        self.clock = Clock()
+        self.looping = self.working = False
+        self.alive = True
+        number = world.plan if plan is None else plan
+        self.watch = ProcessWatch(self, world.checks)
+        self.store = UnreliableStore(world, self.watch)
+        registry = Registry(self.store, TOPIC, self._identify)
+        plan_value = PLANS[number].plan
+        self.registration = registry.open(plan_value.id, plan_value.toml, world.partitions)
+        self.first_topic = world.topic
+        inner = _core.Engine(
+            plan_value,
+            incarnation=self.registration.incarnation,
+            secret=self.registration.secret,
+            counters="counters" in self.kinds,
+            archive="archive" in self.kinds,
+        )
+        self.engine = Engine(inner, self.watch)
+        self.workers: list[SteppedWorker] = []
+        self.files = UnreliableFiles(world, self.watch)
+        self.source = LogSource(world, self)
+        self.sinks: list[Sink[Any]] = []
+        settings = world.settings
+        engine: Any = self.engine
+        if "archive" in self.kinds:
+            self.sinks.append(
+                ArchiveSink(
+                    engine,
+                    settings.archive,
+                    TOPIC,
+                    registry,
+                    self.registration,
+                    self._worker(),
+                    self.clock,
+                    self.files,
+                    world.format,
+                )
+            )
+        if "counters" in self.kinds:
+            self.sinks.append(
+                CountersSink(
+                    engine, settings.counters, self.store, registry, self.registration, self._worker(), self.clock
+                )
+            )
+        self.loop = Consumer(
+            settings.consume,
+            self.source,
+            engine,
+            self.sinks,
+            self.registration,
+            registry.positions(self.registration),
+            self.clock,
+            drain_seconds=2.0,
+        )
+        if world.budget is not None:
+            self.loop.governor = Governor(engine, self.source, self.sinks, world.budget)
+        self.source.subscribe(self.loop.assignment)
+
+    def _worker(self) -> SteppedWorker:
+        worker = SteppedWorker(self)
+        self.workers.append(worker)
+        return worker
+
+    def _identify(self) -> int:
+        if self.world.faults and self.world.draw.chance(0.01):
+            raise StoreUnavailable("the broker does not say which topic it is")
+        self.watch.identified = True
+        return self.world.topic.incarnation
+
+    @property
+    def busy(self) -> bool:
+        """In the midst of a call, on either thread."""
+        return self.looping or self.working
+
+    def outdated(self) -> bool:
+        """Whether what it started with is not what is in force."""
+        registration, world = self.registration, self.world
+        return registration.incarnation != world.topic.incarnation or world.state_of_registry() != (
+            registration.revision,
+            registration.generation,
+            registration.plan,
+        )
+
+    # --- getting on ----------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """A thread of the process gets on: the loop's, or a worker's while the loop may be waiting."""
+        if self.world.draw.chance(0.2):
+            self._work()
+        elif not self.looping:
+            self.looping = True
+            try:
+                self.guarded(self._turn)
+            finally:
+                self.looping = False
+            self.notice_stops()
+
+    def guarded(self, work: Callable[[], object]) -> None:
+        """Do something that may end the process."""
+        before = self.watch.enter()
+        try:
+            work()
+        except Killed:
+            self.die()
+        except RegistryMismatch as error:
+            self.die()
+            self.world.happened["ended: registry mismatch"] += 1
+            self.world.checks.require("no-needless-end", self.outdated(), f"{error}")
+        except StoreCorrupt as error:
+            self.die()
+            self.world.happened["ended: store corrupt"] += 1
+            self.world.checks.require(
+                "no-needless-end", self.world.excuses & {"log cut"} or self.outdated(), f"{error}"
+            )
+        except FlurryFastError:
+            self.die()
+            self.world.happened["ended: gave up"] += 1
+        except Exception as error:
+            raise Violation("no-crash", f"{type(error).__name__}: {error}") from error
+        finally:
+            self.watch.leave(before)
+
+    def _work(self) -> None:
+        if not self.working and self.workers:
+            self.working = True
+            try:
+                self.guarded(self.world.draw.pick(self.workers).run)
+            finally:
+                self.working = False
+
+    def _turn(self) -> None:
+        world, draw = self.world, self.world.draw
+        what = draw.weighted(TURN)
+        if what == 0:
+            self.clock.now += draw.pick((0.01, 0.01, 0.5, 4.0))
+            self.loop.turn()
+        elif what == 1:
+            world.happened["evict"] += self.engine.evict(0) > 0
+        else:
+            freed = draw.pick(self.sinks).shed()
+            world.happened["shed"] += freed > 0
+
+    def notice_stops(self) -> None:
+        """A sink that stopped must have had a reason."""
+        for number, partition in self.loop.assignment.partitions.items():
+            for sink, reason in partition.stopped.items():
+                self.world.stopped(self, number, sink, reason)
+
+    def leave(self) -> None:
+        """An orderly end: drain, commit, leave."""
+
+        def close() -> None:
+            self.source.close()
+
+        self.guarded(close)
+        self.die()
+
+    def die(self) -> None:
+        self.alive = self.source.joined = False
+        self.store.dead = self.files.dead = True
+        self.world.buried(self)
+
+    def durable(self) -> bool:
+        """Whether every sink that goes on has all of every partition of ours."""
+        for number, partition in self.loop.assignment.partitions.items():
+            end = self.world.topic.logs[number].end
+            for sink in self.sinks:
+                if sink.name not in partition.stopped and sink.durable(number) != end:
+                    return False
+        return len(self.loop.assignment.partitions) == self.world.partitions
+
+
+TURN = (0.90, 0.97, 1.0)
+
+
+class DrainError(NamedTuple):
+    name: str
+    partition: int
+    offset: int
+    reason: str
+
+
+@dataclass
+class Stats:
+    """What a source counts."""
+
+    native: bool = True
+    commits: int = 0
+    commit_failures: int = 0
+    librdkafka: dict[str, Any] = field(default_factory=dict)
+
+
+class LogSource:
+    """The topic as a member of the group reads it: by name, whatever topic has that name now."""
+
+    def __init__(self, world: World, process: Process) -> None:
+        self._world, self._process = world, process
+        self.stats = Stats()
+        self.listener: Listener | None = None
+        self.next: dict[int, int] = {}
+        self._paused: set[int] = set()
+        self._news: list[tuple[str, set[int]]] = []
+        self.joined = False
+
+    def subscribe(self, listener: Listener) -> None:
+        self.listener, self.joined = listener, True
+
+    def tell(self, kind: str, partitions: set[int]) -> None:
+        """The group has news; it is heard at a drain."""
+        self._news.append((kind, partitions))
+
+    def revoke(self, partitions: set[int]) -> None:
+        """Taken away with a warning: the partitions leave when this returns."""
+        assert self.listener is not None
+        held = partitions & set(self.next)
+        self._news = [(kind, rest - partitions) for kind, rest in self._news]
+        if held:
+            self.listener.revoked(held)
+
+    def drain(self, max_messages: int, max_bytes: int, timeout: float) -> tuple[Any, list[Any]]:
+        world, draw = self._world, self._world.draw
+        assert self.listener is not None
+        while self._news:
+            if self._news[0][0] == "lost" and world.faults and draw.chance(0.7):
+                break  # it does not know yet
+            kind, partitions = self._news.pop(0)
+            if kind == "lost":
+                partitions &= set(self.next)
+                if partitions:
+                    world.happened["lost"] += 1
+                    self.listener.lost(partitions)
+            elif partitions:
+                missed = partitions & set(self.next)
+                if missed:  # the member hears first that it had lost them
+                    self.listener.lost(missed)
+                self.listener.assigned(set(partitions))
+        readable = [number for number in sorted(self.next) if number not in self._paused]
+        if not readable:
+            return None, []
+        number = readable[0] if len(readable) == 1 else draw.pick(readable)
+        log, first = world.topic.logs[number], self.next[number]
+        if first > log.end or first < log.start:
+            world.happened["offset out of range"] += 1
+            return None, [DrainError("_AUTO_OFFSET_RESET", number, first, "Broker: Offset out of range")]
+        if first == log.end:
+            return None, []
+        count = (
+            min(1 + draw.below(max_messages), log.end - first) if world.faults else min(max_messages, log.end - first)
+        )
+        self.next[number] = first + count
+        return log.batch(first, count, number), []
+
+    def assign(self, offsets: Mapping[int, int]) -> None:
+        self.next.update(offsets)
+
+    def unassign(self, partitions: set[int]) -> None:
+        for number in partitions:
+            self.next.pop(number, None)
+        self._paused -= partitions
+
+    def seek(self, partition: int, offset: int) -> None:
+        self.next[partition] = offset
+
+    def pause(self, partitions: set[int]) -> None:
+        self._paused |= partitions
+
+    def resume(self, partitions: set[int]) -> None:
+        self._paused -= partitions
+
+    def watermarks(self, partition: int) -> tuple[int, int]:
+        world = self._world
+        if world.faults and world.draw.chance(0.02):
+            world.happened["watermarks failed"] += 1
+            raise StoreUnavailable("the broker does not answer")
+        log = world.topic.logs[partition]
+        return log.start, log.end
+
+    def committed(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
+        held = self._process.group.commits
+        return {number: held[number] for number in partitions if number in held}
+
+    def commit(self, offsets: Mapping[int, tuple[int, str]], *, asynchronous: bool) -> None:
+        world, group = self._world, self._process.group
+        for number, (offset, metadata) in offsets.items():
+            world.checks.commit(self._process, number, offset)
+            if group.owners.get(number) is not self._process or (world.faults and world.draw.chance(0.1)):
+                self.stats.commit_failures += 1
+                continue
+            group.commits[number] = (offset, metadata)
+            self.stats.commits += 1
+
+    def close(self) -> None:
+        if self.next and self.listener is not None:
+            self.listener.revoked(set(self.next))
+
+
+class SteppedWorker:
+    """Jobs run when the schedule says so, or when somebody waits for them."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self._jobs: list[tuple[Callable[[], Any], SteppedJob]] = []
+
+    def submit(self, work: Callable[[], T]) -> SteppedJob:
+        job = SteppedJob(self)
+        self._jobs.append((work, job))
+        return job
+
+    def run(self) -> None:
+        while self._jobs:
+            work, job = self._jobs.pop(0)
+            before = self.process.watch.enter()
+            try:
+                job.set_result(work())
+            except FlurryFastError as error:
+                job.set_exception(error)
+            finally:
+                self.process.watch.leave(before)
+            if self.process.world.draw.chance(0.5):
+                return
+
+    def close(self) -> None:
+        """The process is gone; what it started may still be under way."""
+
+
+class SteppedJob(Future[Any]):
+    """Waiting for it lets the worker work, or time run out."""
+
+    def __init__(self, worker: SteppedWorker) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def result(self, timeout: float | None = None) -> Any:
+        world = self._worker.process.world
+        if not self.done():
+            if world.faults and world.draw.chance(0.3):
+                self._worker.process.clock.now += timeout or 0.0
+                raise TimeoutError
+            self._worker.run()
+        if not self.done():
+            self._worker.process.clock.now += timeout or 0.0
+            raise TimeoutError
+        return super().result(timeout=0)

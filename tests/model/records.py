@@ -1,0 +1,137 @@
+"""A few dozen small reports, and what each adds to which counter by the independent count.
+
+What a record adds depends on its bytes and its Kafka timestamp; times lie on a coarse grid, so that each addition is
+worked out once a process and looked up ever after.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import google_crc32c
+from reference import decoder, encoder, generate
+
+from flurry_fast import _core
+from flurry_fast.verify import blocks
+from flurry_fast.verify.compare import table_of
+from flurry_fast.verify.count import Count
+from flurry_fast.verify.plan import CountedPlan
+
+NOW_MS = generate.NOW_MS
+TICK_MS = 20 * 60_000
+UNCAPPED = 1_000_000
+
+_PLAN = """
+[[rollup]]
+name = "app"
+dimensions = []
+measures = ["reports", "sessions", "duration", "events"]
+cap = 1
+
+[[rollup]]
+name = "country"
+dimensions = ["country"]
+measures = ["sessions", "new_users"]
+cap = {country}
+
+[[rollup]]
+name = "event"
+dimensions = ["event"]
+measures = ["events", "event_sessions"]
+cap = 2
+"""
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A report: its bytes, their CRC-32C, and what the reference decoder says."""
+
+    body: bytes
+    crc: int
+    decoded: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """A plan, and the same without caps: with those, the order of first appearance is a dictionary's order."""
+
+    plan: _core.Plan
+    counted: CountedPlan
+    uncapped: CountedPlan
+    caps: dict[int, int]
+
+    @classmethod
+    def make(cls, country_cap: int) -> ModelPlan:
+        toml = _PLAN.format(country=country_cap)
+        counted = CountedPlan.parse(toml)
+        caps = {rollup.number: rollup.cap for rollup in (*counted.rollups, counted.rollup(255))}
+        uncapped = CountedPlan.parse(
+            toml.replace("cap = 2", f"cap = {UNCAPPED}").replace("cap = 1\n", f"cap = {UNCAPPED}\n")
+        )
+        return cls(_core.Plan.parse(toml), counted, uncapped, caps)
+
+
+PLANS = (ModelPlan.make(2), ModelPlan.make(1))
+
+# (api key, bucket) and, in the order of their first appearance, (rollup number, encoded key, measures)
+Group = tuple[int, bytes, tuple[int, ...]]
+Addition = tuple[tuple[bytes, int], tuple[Group, ...]]
+
+
+def _make_pool() -> list[Pooled]:
+    draw = random.Random(7)
+    pool = []
+    while len(pool) < 28:
+        report = generate.Generator(draw, odd=0.0).report(draw.choice(generate.PROTOCOLS), draw.randint(0, 2))
+        report["api_key"] = draw.choice(("A", "A", "B"))
+        report["reported_at_ms"] = NOW_MS
+        for session in report["sessions"]:
+            session["start_ms"] = NOW_MS - draw.choice((0, 0, 1, 2, 800)) * 3_600_000
+        body = encoder.encode(report) if draw.random() > 0.12 else draw.randbytes(20)
+        pool.append(Pooled(body, google_crc32c.value(body), decoder.decode(body)))
+    return pool
+
+
+POOL = _make_pool()
+
+
+@cache
+def additions(plan: int, place: int, time_ms: int) -> tuple[Addition, ...]:
+    """What record `place` of the pool adds under plan number `plan`, if Kafka took it at `time_ms`."""
+    uncapped = PLANS[plan].uncapped
+    count = Count(uncapped)
+    count.add({**POOL[place].decoded, "partition": 0, "offset": 0, "timestamp_ms": time_ms})
+    numbers = {rollup.name: rollup for rollup in (*uncapped.rollups, uncapped.rollup(255))}
+    found = []
+    for (_, key, bucket), rollups in count.finish().items():
+        groups = [
+            (numbers[name].number, encode_key(values), tuple(measures[m] for m in numbers[name].measures))
+            for name, rows in rollups.items()
+            for values, measures in rows.items()
+        ]
+        found.append(((key, bucket), tuple(groups)))
+    return tuple(found)
+
+
+def encode_key(values: tuple[str, ...] | str) -> bytes:
+    """A group's key as blocks have it: varint length and UTF-8 a dimension."""
+    assert not isinstance(values, str)
+    return b"".join(varint(len(text)) + text for text in (value.encode() for value in values))
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+@cache
+def names(key: bytes, bucket: int) -> tuple[str, bytes]:
+    """Table and row of a block."""
+    return table_of(bucket), blocks.row(key, bucket)

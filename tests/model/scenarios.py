@@ -1,0 +1,43 @@
+"""Which things may happen in a schedule, and how often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STEPS = (
+    0.22,
+    0.86,
+    0.89,
+    0.925,
+    0.95,
+    0.98,
+    1.0,
+)  # produce, a process steps, late write, spawn, kill, rebalance, event
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Shares from 0 to 1. `events` are methods of the world."""
+
+    events: tuple[str, ...] = ()
+    archive: float = 0.5
+    two_partitions: float = 0.3
+    real_files: float = 0.04
+    pressure: float = 0.1
+    apart: float = 0.1
+    halves: bool = False
+    steps: tuple[float, ...] = STEPS
+    weight: float = 1.0
+
+
+SCENARIOS = {
+    "base": Scenario(weight=5.0, archive=0.0),
+    "archive": Scenario(weight=3.0, archive=1.0),
+    "pressure": Scenario(weight=1.0, pressure=1.0),
+    "apart": Scenario(weight=1.0, archive=1.0, apart=1.0),
+    "stall": Scenario(events=("stall",), archive=1.0, pressure=0.5),
+    "retention": Scenario(events=("retention",)),
+    "recreate": Scenario(events=("recreate",)),
+    "truncate": Scenario(events=("truncate",), halves=True),
+    "foreigner": Scenario(events=("foreigner",), weight=0.3),
+}

@@ -1,0 +1,478 @@
+"""The world of one schedule: topic, stores, consumer groups, and what happens to them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flurry_fast.archive.chain import Chain
+from flurry_fast.archive.filesystem import ArchiveFileSystem, LocalFileSystem
+from flurry_fast.archive.footer import Footer
+from flurry_fast.archive.format import PARQUET, Format
+from flurry_fast.config.model import Archive, Consume, Counters
+from flurry_fast.errors import RegistryMismatch, StoreUnavailable
+from flurry_fast.positions import POSITIONS_ROW, control_qualifier
+from flurry_fast.registry import Registry, State
+from flurry_fast.stores.base import INSTALLATION, ControlCell
+from flurry_fast.verify import blocks
+from model.cells import CellWorld, PlainStore
+from model.checks import Checks, Column3
+from model.draw import Draw
+from model.errors import Killed, Violation
+from model.files import LightFormat, MemoryFiles
+from model.log import Log, Topic
+from model.oracle import Oracle
+from model.process import TOPIC, Process
+from model.records import NOW_MS, PLANS, POOL, TICK_MS
+from model.scenarios import Scenario
+
+FIRST_INCARNATION = 77
+ROW = b"topic|" + TOPIC.encode()
+
+
+class Settings(NamedTuple):
+    """What processes are configured with: small, so that everything happens within a few records."""
+
+    consume: Consume = Consume(batch_messages=8, unhealthy_after=20.0)
+    counters: Counters = Counters(flush_age=3.0, chunk_rows=2, retry_wait=0.5)
+    archive: Archive = Archive(root=Path("archive"), roll_age=5.0, retry_wait=0.5)
+
+
+SETTINGS = Settings()
+
+
+@dataclass
+class Group:
+    """A consumer group: what its members write, who owns which partition, and its commits."""
+
+    kinds: tuple[str, ...]
+    owners: dict[int, Process] = field(default_factory=dict)
+    commits: dict[int, tuple[int, str]] = field(default_factory=dict)
+
+
+class World:
+    """One schedule. `draw` decides everything."""
+
+    def __init__(self, draw: Draw, scenario: Scenario, cleanup: ExitStack) -> None:
+        self.draw, self.scenario = draw, scenario
+        self.happened: Counter[str] = Counter()
+        self.excuses: set[str] = set()
+        self.stops: Counter[str] = Counter()
+        self.trace: list[str] | None = None
+        self.faults = True
+        self.depth = 0
+        self.plan = 0
+        self.now = NOW_MS
+        self.archive_down = False
+        self.settings = SETTINGS
+        self.checks = Checks(self)
+        self.cells = CellWorld(self)
+        self.cells.control[INSTALLATION, b"secret"] = ControlCell(1, bytes(16))
+        self.store = PlainStore(self.cells)
+        self.registry = Registry(self.store, TOPIC, lambda: self.topic.incarnation)
+        self.partitions = 1 + draw.chance(scenario.two_partitions)
+        self.topic = Topic(FIRST_INCARNATION, self.partitions)
+        self.topics = {FIRST_INCARNATION: self.topic}
+        self.oracles: dict[Column3, list[Oracle]] = {}
+        self.old_logs: dict[tuple[int, int], list[Log]] = {}
+        self._open_columns()
+        self.archiving = draw.chance(scenario.archive)
+        self.real = self.archiving and draw.chance(scenario.real_files)
+        self.files: ArchiveFileSystem = MemoryFiles()
+        self.format: Format = LightFormat()
+        if self.real:
+            self.files = LocalFileSystem(Path(cleanup.enter_context(tempfile.TemporaryDirectory())))
+            self.format = PARQUET
+            self.happened["real files"] += 1
+        self.chain_files: dict[tuple[int, int], dict[int, Footer]] = {}
+        self.budget = 45_000 + 15_000 * draw.below(6) if draw.chance(scenario.pressure) else None
+        self.groups = [Group(("archive", "counters") if self.archiving else ("counters",))]
+        if self.archiving and draw.chance(scenario.apart):
+            self.groups = [Group(("archive",)), Group(("counters",))]
+            self.excuses.add("counters first")
+        self.processes: list[Process] = []
+
+    # --- what is so ----------------------------------------------------------------------------------------------
+
+    def _open_columns(self) -> None:
+        for number, log in enumerate(self.topic.logs):
+            self.oracles[PLANS[self.plan].plan.id, self.topic.incarnation, number] = [Oracle(self.plan, log)]
+
+    def column(self, partition: int) -> Column3:
+        """The column that is counted in now."""
+        return PLANS[self.plan].plan.id, self.topic.incarnation, partition
+
+    @staticmethod
+    @cache
+    def qualifier(column: Column3) -> bytes:
+        return blocks.qualifier(*column)
+
+    def logs(self, incarnation: int, partition: int) -> list[Log]:
+        """Every log the partition ever had, the newest last."""
+        return [*self.old_logs.get((incarnation, partition), ()), self.topics[incarnation].logs[partition]]
+
+    def registry_state(self) -> State | None:
+        cell = self.cells.control.get((ROW, b"state"))
+        return None if cell is None else _state(cell)
+
+    def state_of_registry(self) -> tuple[int, int, int] | None:
+        state = self.registry_state()
+        return None if state is None else (state.revision, state.generation, state.plan)
+
+    def generation(self) -> int:
+        state = self.registry_state()
+        return 0 if state is None else state.generation
+
+    def chain(self, incarnation: int, partition: int) -> Chain:
+        return Chain(self.files, TOPIC, incarnation, partition, self.format)
+
+    def stands(self, sink: str, partition: int) -> int | None:
+        """Where a sink stands by its own storage."""
+        if sink == "archive":
+            origin = self.chain(self.topic.incarnation, partition).origin()
+            files = self.chain_files.get((self.topic.incarnation, partition), {})
+            return max((footer.end for footer in files.values()), default=origin)
+        plan, incarnation, _ = self.column(partition)
+        cell = self.cells.control.get(
+            (POSITIONS_ROW, control_qualifier(plan, incarnation, partition, self.generation()))
+        )
+        return None if cell is None else cell.timestamp
+
+    def claimed(self, path: str) -> None:
+        """A name of the archive was claimed."""
+        folder, _, name = path.rpartition("/")
+        if not name.endswith(".parquet"):
+            return
+        _, incarnation, partition = folder.split("/")
+        chain = self.chain(int(incarnation, 16), int(partition.removeprefix("p=")))
+        footer = chain.footer(int(name.removesuffix(".parquet")))
+        known = self.chain_files.setdefault((chain.incarnation, chain.partition), {})
+        self.checks.claimed(footer, known, chain.origin())
+        known[footer.start] = footer
+
+    def stopped(self, process: Process, partition: int, sink: str, reason: str) -> None:
+        """A sink of a process takes nothing more: did it have to?"""
+        key = next((word for word, _ in STOPS if word in reason), reason)
+        self.stops[f"{sink}: {key}"] += 1
+        excuse = next((excuse for word, excuse in STOPS if word in reason), None)
+        holds = process.outdated() or excuse in self.excuses
+        self.checks.require("no-needless-stop", holds, f"the {sink} of partition {partition} stopped: {reason}")
+
+    # --- what happens --------------------------------------------------------------------------------------------
+
+    def say(self, what: str) -> None:
+        self.happened[what] += 1
+        if self.trace is not None:
+            self.trace.append(f"{'  ' * self.depth}{what}")
+
+    def step(self) -> None:
+        """One thing happens."""
+        start = len(self.draw.choices) - 1
+        what = self.draw.weighted(self.scenario.steps)
+        if what == 0:
+            self.produce()
+        elif what == 1:
+            if self.processes:
+                self.draw.pick(self.processes).step()
+            else:
+                self.spawn()
+        elif what == 2:
+            self.land_late()
+        elif what == 3:
+            self.spawn()
+        elif what == 4:
+            self.kill()
+        elif what == 5:
+            self.rebalance()
+        else:
+            events = self.scenario.events
+            if events:
+                getattr(self, self.draw.pick(events))()
+        self.draw.spans.append((start, len(self.draw.choices)))
+
+    def interleave(self) -> None:
+        """Others get a word in between two calls of a process; now and then many."""
+        if self.faults and self.depth < 2 and self.draw.chance((0.25, 0.08)[self.depth]):
+            self.depth += 1
+            steps = 1 + self.draw.below(3) if not self.draw.chance(0.06) else 12
+            try:
+                for _ in range(steps):
+                    self.draw.more(wanted=True)
+                    self.step()
+            finally:
+                self.depth -= 1
+
+    def produce(self) -> None:
+        """A report reaches the broker."""
+        draw = self.draw
+        log = self.topic.logs[draw.below(self.partitions) if self.partitions > 1 else 0]
+        place = draw.below(len(POOL))
+        self.now += draw.pick((0, 0, 1, 3)) * TICK_MS
+        back = TICK_MS if draw.chance(0.1) else 0
+        if self.scenario.halves:  # after a cut other records than before, so that the CRC can tell them apart
+            place = place - place % 2 + ("log cut" in self.excuses)
+        log.append(place, self.now - back)
+        self.say("produce")
+
+    def land_late(self) -> None:
+        """A write arrives that nobody waits for any more."""
+        late = self.cells.late
+        if late:
+            self.say("late write")
+            late.pop(self.draw.below(len(late)))()
+
+    def spawn(self) -> None:
+        """A process starts, joins its group, and is given partitions."""
+        group = self.draw.pick(self.groups)
+        process = self.start(group)
+        if process is not None:
+            self.give(
+                process, set(range(self.partitions)) if self.draw.chance(0.6) else {self.draw.below(self.partitions)}
+            )
+
+    def start(self, group: Group, plan: int | None = None) -> Process | None:
+        try:
+            process = Process(self, group, plan)
+        except (StoreUnavailable, Killed):
+            self.say("died at the start")
+            return None
+        except RegistryMismatch as error:
+            state = self.registry_state()
+            number = self.plan if plan is None else plan
+            refused = state is None or state.plan != PLANS[number].plan.id or state.closing is not None
+            self.checks.require("no-needless-end", refused, f"refused at the start: {error}")
+            self.say("refused at the start")
+            return None
+        state = self.registry_state()
+        self.checks.require(
+            "plan-and-log-identity",
+            process.registration.plan == PLANS[self.plan].plan.id or plan is None,
+            "a process of a plan that is not open was let in",
+        )
+        self.say("spawn")
+        self.processes.append(process)
+        return process
+
+    def give(self, process: Process, partitions: set[int]) -> None:
+        """Partitions get a new owner; the old one is told in time, too late, or never."""
+        group = process.group
+        for number in partitions:
+            old = group.owners.get(number)
+            if old is process:
+                continue
+            if old is not None and old.alive:
+                way = "zombie" if old.busy else self.draw.pick(("revoked", "lost", "zombie"))
+                if way == "revoked":
+                    self.say("revoked")
+                    old.looping = True
+                    try:
+                        old.guarded(lambda old=old, number=number: old.source.revoke({number}))
+                    finally:
+                        old.looping = False
+                elif way == "lost":
+                    old.source.tell("lost", {number})
+                else:
+                    self.say("zombie")
+            if not process.alive:
+                return
+            group.owners[number] = process
+            process.source.tell("assigned", {number})
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.processes:
+            self.say("kill")
+            self.draw.pick(self.processes).die()
+
+    def rebalance(self) -> None:
+        """A partition goes to another member, or a process leaves in good order."""
+        idle = [process for process in self.processes if not process.busy]
+        if not idle:
+            return
+        process = self.draw.pick(idle)
+        if self.draw.chance(0.3):
+            self.say("leave")
+            process.looping = True
+            process.leave()
+        else:
+            self.say("rebalance")
+            self.give(process, {self.draw.below(self.partitions)})
+
+    def buried(self, process: Process) -> None:
+        """A process is no more."""
+        if process in self.processes:
+            self.processes.remove(process)
+        for number, owner in list(process.group.owners.items()):
+            if owner is process:
+                del process.group.owners[number]
+
+    # --- events of scenarios -------------------------------------------------------------------------------------
+
+    def retention(self) -> None:
+        """The log's start moves, not past what every sink has."""
+        number = self.draw.below(self.partitions)
+        log = self.topic.logs[number]
+        stands = [self.stands(sink, number) for group in self.groups for sink in group.kinds]
+        limit = min((position for position in stands if position is not None), default=0) if None not in stands else 0
+        if limit > log.start:
+            log.start += 1 + self.draw.below(limit - log.start)
+            self.say("retention")
+
+    def recreate(self) -> None:
+        """The topic is deleted and made again."""
+        if len(self.topics) < 3:
+            self.say("recreated")
+            self.topic = Topic(self.topic.incarnation + 1, self.partitions)
+            self.topics[self.topic.incarnation] = self.topic
+            self._open_columns()
+            for group in self.groups:
+                group.commits.clear()
+            for _ in range(self.draw.pick((0, 2, 12))):
+                self.produce()
+
+    def stall(self) -> None:
+        """The archive's file system goes down, or comes back."""
+        self.archive_down = not self.archive_down
+        self.say("archive stalls" if self.archive_down else "archive is back")
+
+    def foreigner(self) -> None:
+        """A process with another plan wants to take part."""
+        if self.registry_state() is not None:
+            self.start(self.draw.pick(self.groups), plan=1 - self.plan)
+
+    def truncate(self) -> None:
+        """With nobody running, the broker loses the end of the log, and other records take its place."""
+        number = self.draw.below(self.partitions)
+        log = self.topic.logs[number]
+        if "log cut" in self.excuses or log.end < 4 or self.depth:
+            return
+        self.empty()
+        end = max(log.start, log.end - 1 - self.draw.below(4))
+        lost = log.end - end
+        self.old_logs.setdefault((self.topic.incarnation, number), []).append(log)
+        self.topic.logs[number] = log.cut(end)
+        self.excuses.add("log cut")
+        self.oracles[self.column(number)].append(Oracle(self.plan, self.topic.logs[number]))
+        self.say("truncated")
+        for _ in range(self.draw.below(lost + 4)):
+            self.produce()
+
+    def empty(self) -> None:
+        """Everybody is stopped, and every write that is under way is waited out."""
+        for process in list(self.processes):
+            process.die()
+        while self.cells.late:
+            self.cells.late.pop(self.draw.below(len(self.cells.late)))()
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """No more faults: a fresh process of each group brings everything to the end; ghosts may still be there."""
+        draw = self.draw
+        while draw.chance(0.5) and self.processes:
+            draw.pick(self.processes).die()
+        while self.cells.late and draw.chance(0.5):
+            self.cells.late.pop(draw.below(len(self.cells.late)))()
+        self.faults = self.archive_down = False
+        ghosts = list(self.processes)
+        for group in self.groups:
+            process = self._last(group)
+            for _ in range(400):
+                process.clock.now += 1.0
+                process.guarded(process.loop.turn)
+                if not process.alive:
+                    process = self._last(group)
+                    continue
+                process.notice_stops()
+                for worker in process.workers:
+                    process.guarded(worker.run)
+                if ghosts and draw.chance(0.1):
+                    ghost = draw.pick(ghosts)
+                    if ghost.alive:
+                        ghost.clock.now += 1.0
+                        ghost.guarded(ghost.loop.turn)
+                if process.alive and process.durable():
+                    break
+            else:
+                raise Violation(
+                    "progress", f"{[sink.status() for sink in process.sinks]} {process.loop.assignment.partitions}"
+                )
+            self.checks.made["progress"] += 1
+            group.owners.clear()
+            self.final(process)
+        while self.cells.late:
+            self.cells.late.pop()()
+        for group in self.groups:
+            self.final(None, group)
+
+    def _last(self, group: Group) -> Process:
+        for _ in range(20):
+            process = self.start(group)
+            if process is not None:
+                for number in range(self.partitions):
+                    group.owners[number] = process
+                    process.source.tell("assigned", {number})
+                return process
+        raise Violation("progress", "no process starts any more")
+
+    def final(self, process: Process | None, group: Group | None = None) -> None:
+        """Every counter is exact and the archive whole."""
+        kinds = process.kinds if process is not None else group.kinds if group is not None else ()
+        for number, log in enumerate(self.topic.logs):
+            for sink in kinds:
+                if process is not None and sink in process.loop.assignment.partitions[number].stopped:
+                    self.given_up.add((sink, number))
+                if (sink, number) in self.given_up:
+                    continue
+                if sink == "counters":
+                    missing = self.checks.missing(self.column(number), log.end)
+                    self.checks.require("final-counters", missing is None, f"partition {number}: {missing}")
+                else:
+                    end = self.stands("archive", number)
+                    self.checks.require(
+                        "final-archive", end == log.end, f"partition {number} is archived to {end} of {log.end}"
+                    )
+                    if self.real:
+                        self._verify_deep(number)
+
+    def _verify_deep(self, number: int) -> None:
+        from flurry_fast.archive.verify import verify
+
+        survey = verify(self.chain(self.topic.incarnation, number), deep=True)
+        self.checks.require("archive-deep", survey.ok, f"{survey.findings}")
+
+    @property
+    def given_up(self) -> set[tuple[str, int]]:
+        """Sinks of partitions that stopped for a reason."""
+        return self.__dict__.setdefault("_given_up", set())
+
+
+STOPS = (  # words of a reason, and what must have happened for it to be one
+    ("it was truncated", "log cut"),
+    ("truncated or replaced", "log cut"),
+    ("no longer in the log", "log cut"),
+    ("other records below", "log cut"),
+    ("CRC", "log cut"),
+    ("retention removed", "loss"),
+    ("was counted without an archive", "counters first"),
+)
+
+
+@cache
+def _decode_state(timestamp: int, value: bytes) -> State:
+    from flurry_fast import registry
+
+    return registry._decode(value, timestamp)
+
+
+def _state(cell: ControlCell) -> State:
+    return _decode_state(cell.timestamp, cell.value)
+
+
+Step = Callable[[], Any]
