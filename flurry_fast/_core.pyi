@@ -79,9 +79,20 @@ class Plan:
     def parse(toml: str, /) -> Plan:
         """Parse and check. Raises PlanError."""
 
+    @staticmethod
+    def registered(toml: str, number: int, /) -> Plan:
+        """The plan of an id that stands in a store: to read its blocks. Raises PlanError.
+
+        Where semantics, tz database or block format were others then, this version gives the same text another id.
+        """
+
     @property
     def id(self) -> int:
-        """u32, never 0: the first four bytes of the SHA-256 of `canonical`."""
+        """u32, never 0: the first four bytes of the SHA-256 of `canonical`, or the one it was registered with."""
+
+    @property
+    def current(self) -> bool:
+        """Whether this version gives it that id; an engine refuses any other plan."""
 
     @property
     def canonical(self) -> str:
@@ -164,7 +175,8 @@ class Engine:
         cls, plan: Plan, *, incarnation: int, secret: bytes, counters: bool = True, archive: bool = True
     ) -> Engine:
         """`incarnation`: u32 that stands for the topic's id. `secret`: the installation's 16 bytes, for session
-        fingerprints. Without `counters` or `archive` positions for them are ignored. Raises ValueError."""
+        fingerprints. Without `counters` or `archive` positions for them are ignored. Raises ValueError, also for a
+        plan that is not `current`."""
 
     def assign(
         self,

@@ -71,7 +71,7 @@ class _Plans:
         self.by_id: dict[int, _core.Plan] = {}
         self.rollups: dict[str, RollupInfo] = {}
         for number, toml in registered_plans(store).items():
-            plan = _core.Plan.parse(toml)
+            plan = _core.Plan.registered(toml, number)
             self.by_id[number] = plan
             for rollup in plan.rollups:
                 if rollup.name != UNREADABLE:

@@ -138,6 +138,9 @@ def print_result(result: Audit, problems: list[str], compared: Comparison | None
         notes = [
             f"{partition.ahead:,} blocks are ahead of the archive" if partition.ahead else "",
             f"{partition.behind_gap:,} blocks lie behind a recorded gap" if partition.behind_gap else "",
+            f"{partition.other_rules:,} blocks were counted by another version's rules"
+            if partition.other_rules
+            else "",
             f"{partition.unchecked:,} counted records are not archived yet" if partition.unchecked else "",
         ]
         told = "; ".join(note for note in notes if note)

@@ -77,6 +77,7 @@ class PartitionAudit:
     compared: int = 0
     ahead: int = 0  # blocks whose end the archive has not reached yet
     behind_gap: int = 0  # blocks that cannot be compared, because offsets were lost and recorded as lost
+    other_rules: int = 0  # blocks that another version counted by other rules: this one can not count them again
     unchecked: int = 0  # records below the counters' position that are not archived yet
     findings: list[str] = field(default_factory=list)
 
@@ -131,7 +132,7 @@ def audit(store: CellStore, files: ArchiveFileSystem, topic: str, progress: Prog
     cells = _cells(store, result, incarnations)
     known = {partition.column for partition in result.partitions}
     result.findings += [f"{column}: there are blocks, but no position" for column in sorted(cells.keys() - known)]
-    plans = {number: (toml, _core.Plan.parse(toml)) for number, toml in registered_plans(store).items()}
+    plans = {number: (toml, _core.Plan.registered(toml, number)) for number, toml in registered_plans(store).items()}
     archived = {(chain.incarnation, chain.partition): chain for chain in chains(files, topic)}
     jobs = []
     for partition in result.partitions:
@@ -148,6 +149,9 @@ def audit(store: CellStore, files: ArchiveFileSystem, topic: str, progress: Prog
             continue
         toml, plan = plans[partition.column.plan]
         mine = cells.get(partition.column, {})
+        if not plan.current:
+            partition.blocks = partition.other_rules = len(mine)
+            continue
         _Partition(store, toml, plan, partition, mine, progress or _silent).run(chain, check)
     if _state(registry) != state:
         raise AuditImpossible(

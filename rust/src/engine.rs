@@ -121,6 +121,11 @@ impl PyEngine {
         let secret: [u8; 16] = secret
             .try_into()
             .map_err(|_| PyValueError::new_err("secret must be 16 bytes"))?;
+        if !plan.plan.is_current() {
+            return Err(PyValueError::new_err(
+                "this version counts by other rules than those of the plan's id",
+            ));
+        }
         let fingerprints = Fingerprints::new(&secret);
         let open =
             move |_partition: i32, position: i64| ArchiveBuilder::new(fingerprints, position);

@@ -33,9 +33,25 @@ impl PyPlan {
         }
     }
 
+    #[staticmethod]
+    #[pyo3(signature = (toml, number, /))]
+    fn registered(py: Python<'_>, toml: &str, number: u32) -> PyResult<Self> {
+        match plan::Plan::registered(toml, number) {
+            Ok(plan) => Ok(Self {
+                plan: Arc::new(plan),
+            }),
+            Err(error) => Err(refused(py, &error)),
+        }
+    }
+
     #[getter]
     fn id(&self) -> u32 {
         self.plan.id
+    }
+
+    #[getter]
+    fn current(&self) -> bool {
+        self.plan.is_current()
     }
 
     #[getter]

@@ -27,6 +27,7 @@ from flurry_fast.verify.audit import Audit, AuditImpossible, audit
 from flurry_fast.verify.plan import CountedPlan
 
 from .logs import INCARNATION, TOPIC, Consumer, generated, manifest
+from .rules import counted_by_other_rules
 
 PLAN = _core.Plan.parse(files("flurry_fast").joinpath("plans/default.toml").read_text())
 COUNTED = CountedPlan.parse(PLAN.toml)
@@ -41,6 +42,13 @@ def consumer(tmp_path: Path) -> Consumer:
 def audited(consumer: Consumer, store: CellStore | None = None) -> Audit:
     assert consumer.root is not None
     return audit(store or consumer.store, LocalFileSystem(consumer.root), TOPIC)
+
+
+def test_blocks_of_other_rules_are_not_compared(consumer: Consumer) -> None:
+    result = audited(consumer, counted_by_other_rules(consumer.store, PLAN.id, ~PLAN.id & 0xFFFFFFFF))
+    assert [partition.findings for partition in result.partitions] == [[], []]
+    assert all(partition.other_rules == partition.blocks > 0 for partition in result.partitions)
+    assert result.problems() == ["nothing could be compared: no stored block ends where the archive has come to"]
 
 
 def copied(source: CellStore, change: Callable[[dict[str, object]], dict[str, object] | None]) -> MemoryStore:

@@ -27,6 +27,7 @@ from flurry_fast.verify.count import OTHER, Blocks, count_lines
 from flurry_fast.verify.plan import CountedPlan
 
 from .logs import Consumer, generated, manifest
+from .rules import counted_by_other_rules
 
 PLAN = _core.Plan.parse(
     """
@@ -179,6 +180,14 @@ def test_over_two_plans() -> None:
     store.put_control(b"plan", third.id.to_bytes(4), 1, third.toml.encode())
     with pytest.raises(ReadError, match="cannot be summed"):
         reading.counters(store, "APP1")
+
+
+def test_counters_of_other_rules_are_read() -> None:
+    """After an upgrade that changed the rules, the same plan has another id; what was counted before stays readable."""
+    store = Consumer(PLAN, LOGS).run().store
+    before = counted_by_other_rules(store, PLAN.id, ~PLAN.id & 0xFFFFFFFF)
+    assert reading.counters(before, "APP1", "country") == reading.counters(store, "APP1", "country")
+    assert reading.apps(before) == reading.apps(store)
 
 
 def test_what_is_not_there(store: CellStore) -> None:

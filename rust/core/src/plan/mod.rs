@@ -102,6 +102,20 @@ impl Plan {
         })
     }
 
+    /// The plan of an id that stands in a store: to read its blocks. Rules that
+    /// have changed since gave the same text another id then.
+    pub fn registered(toml: &str, id: u32) -> Result<Plan, PlanError> {
+        Ok(Plan {
+            id,
+            ..Self::parse(toml)?
+        })
+    }
+
+    /// Whether this version counts by its rules.
+    pub fn is_current(&self) -> bool {
+        self.id == canonical::id(&self.canonical)
+    }
+
     /// The rollup of this number.
     pub fn rollup(&self, number: u8) -> Option<&Rollup> {
         self.position(number).and_then(|at| self.rollups.get(at))

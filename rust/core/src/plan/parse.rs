@@ -310,6 +310,17 @@ mod tests {
     }
 
     #[test]
+    fn a_registered_plan_keeps_its_id() {
+        let parsed = Plan::parse(SMALL).unwrap();
+        assert!(parsed.is_current());
+        assert_eq!(Plan::registered(SMALL, parsed.id).unwrap(), parsed);
+        let old = Plan::registered(SMALL, !parsed.id).unwrap();
+        assert_eq!((old.id, old.is_current()), (!parsed.id, false));
+        assert_eq!(old.rollups, parsed.rollups);
+        assert!(Plan::registered("", 1).is_err());
+    }
+
+    #[test]
     fn the_canonical_text_names_what_results_depend_on() {
         let text = Plan::parse(SMALL).unwrap().canonical;
         assert!(text.starts_with("semantics = 1\ntzdata = 20"));
