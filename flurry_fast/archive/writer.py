@@ -123,10 +123,8 @@ def _write(chain: Chain, temporary: str, footer: Footer, batches: list[pa.Record
 def _claim(chain: Chain, temporary: str, footer: Footer) -> bool:
     """Whether the name became ours."""
     path = chain.path(footer.start, footer.end)
-    if trials.seeded("archive_overwrites"):
-        chain.files.remove(path)
     try:
-        return chain.files.claim(temporary, path)
+        return chain.files.claim(temporary, path) or _overwrites(chain, temporary, path)
     except FlurryFastError:
         # Anything may have happened. Whoever has the name says so in its footer.
         if trials.seeded("ambiguous_claim_is_success"):
@@ -139,3 +137,11 @@ def _claim(chain: Chain, temporary: str, footer: Footer) -> bool:
             raise
         chain.files.make_durable(path)
         return stored.writer == footer.writer
+
+
+def _overwrites(chain: Chain, temporary: str, path: str) -> bool:
+    """For a seeded bug: claims a name that somebody has."""
+    if not trials.seeded("archive_overwrites"):
+        return False
+    chain.files.remove(path)
+    return chain.files.claim(temporary, path)

@@ -8,7 +8,6 @@ Until then the same frozen bytes are sent again and again; counting goes on mean
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -301,8 +300,6 @@ class CountersSink(Sink[CountersPosition]):
                 return  # _collect looks at it; a time-out leaves it under way
 
     def _abandon(self, snapshot: Snapshot) -> None:
-        if trials.seeded("delete_with_default_timestamp"):
-            self._delete(snapshot)
         self._engine.abandon(snapshot.flush)
         self._since = snapshot.oldest
         self._snapshot = self._job = None
@@ -344,6 +341,8 @@ class CountersSink(Sink[CountersPosition]):
         try:
             if not trials.seeded("no_registry_read_before_put"):
                 self._registry.verify(self._registration)
+            if trials.seeded("delete_with_default_timestamp") and self._backoff.failing_since is not None:
+                self._delete(snapshot)
             if trials.seeded("position_before_ack"):
                 self._push_positions(snapshot)
             self._push_blocks(snapshot)
@@ -405,8 +404,7 @@ class CountersSink(Sink[CountersPosition]):
         """As HBase does it: a marker at the time of day, which hides every cell below it."""
         for part in snapshot.blocks:
             markers = pa.array([b""] * len(part.rows), pa.binary())
-            with suppress(StoreError):
-                self._store.write(part.table, part.qualifier, self._now_ms(), part.rows, markers)
+            self._store.write(part.table, part.qualifier, self._now_ms(), part.rows, markers)
 
     def _now_ms(self) -> int:
         return int(self._clock.time() * 1000)
