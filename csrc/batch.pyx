@@ -71,6 +71,28 @@ cdef class Batch:
         self.held = []
         self.owner = None
 
+    def cut(self, dict ends not None):
+        cdef size_t index, kept = 0
+        cdef ff_record *record
+        cdef int32_t partition = -1
+        cdef int64_t end = -1
+        cdef set reached = set()
+        if self.exports:
+            raise BufferError("the batch is being read")
+        for index in range(self.head.count):
+            record = &self.records[index]
+            if record.partition != partition:  # records of one partition come in runs
+                partition = record.partition
+                end = ends.get(partition, 0)
+            if record.offset < end:
+                self.records[kept] = record[0]
+                kept += 1
+            else:
+                self.payload_bytes -= record.payload_len
+                reached.add(partition)
+        self.head.count = kept
+        return reached
+
     def rows(self):
         if self.released:
             raise ValueError("the batch was released")

@@ -39,6 +39,13 @@ class Batch:
     def release(self) -> None:
         """Give the memory back now. Raises BufferError while a capsule is alive. A second call does nothing."""
 
+    def cut(self, ends: dict[int, int]) -> set[int]:
+        """Drop what lies at its partition's end or above; the partitions of which something was dropped.
+
+        `ends`: partition -> first offset that is dropped, 0 for those it lacks. Raises BufferError while the batch is
+        being read.
+        """
+
     def rows(self) -> list[tuple[int, int, int, bytes | None, bytes | None, bytes | None]]:
         """(partition, offset, timestamp in ms, key, flattened headers, payload) a record: for tests and debugging.
 

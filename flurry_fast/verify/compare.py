@@ -115,6 +115,8 @@ def _self_check(count: Count, key: BlockKey, block: Block, timestamp: int, plan_
     start, end = count.starts.get(partition, 0), count.end(partition)
     if not start < block.end <= end:
         yield f"the block ends at offset {block.end}, the reports go from {start} to {end}"
+    elif not count.counts(partition, block.end - 1):
+        yield f"the block ends at offset {block.end}, where its plan was closed"
     elif count.crcs[partition][block.end - 1 - start] != block.last_crc:
         yield f"the block's CRC of record {block.end - 1} is not that record's"
 

@@ -7,7 +7,7 @@ report in the decode schema, with `partition`, `offset` and `timestamp_ms`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +23,8 @@ Groups = dict[Key, dict[str, int]]
 # (partition, API key as its wire bytes, hours since the epoch)
 BlockKey = tuple[int, bytes, int]
 Blocks = dict[BlockKey, dict[str, Groups]]
+# partition -> offsets start <= o < end, in order; no end: up to the last
+Ranges = Mapping[int, Sequence[tuple[int, int | None]]]
 
 _U64_MAX = 2**64 - 1
 
@@ -61,11 +63,13 @@ class Count:
     """Folds reports, partition by partition, in the order of their offsets.
 
     Lines of a partition may come out of order; each waits for its predecessors.
-    `starts` names first offsets other than 0.
+    `starts` names first offsets other than 0. `ranges` says which offsets the plan
+    counts, by partition; None: all.
     """
 
     plan: CountedPlan
     starts: Mapping[int, int] = field(default_factory=dict)
+    ranges: Ranges | None = None
     blocks: Blocks = field(default_factory=dict)
     # Per partition: CRC-32C of each record, by offset minus start.
     crcs: dict[int, list[int]] = field(default_factory=dict)
@@ -85,12 +89,20 @@ class Count:
             raise CountError(f"partition {partition}: offset {offset} comes twice")
         waiting[offset] = line
         while (ready := waiting.pop(self.end(partition), None)) is not None:
-            self._fold(ready)
+            if self.counts(partition, self.end(partition)):
+                self._fold(ready)
             self.crcs.setdefault(partition, []).append(ready.get("crc32c", 0))
 
     def end(self, partition: int) -> int:
         """The first offset of the partition that is not counted yet."""
         return self.starts.get(partition, 0) + len(self.crcs.get(partition, ()))
+
+    def counts(self, partition: int, offset: int) -> bool:
+        """Whether the plan counts what lies there; after a plan switch it may not."""
+        if self.ranges is None:
+            return True
+        mine = self.ranges.get(partition, ())
+        return any(start <= offset and (end is None or offset < end) for start, end in mine)
 
     def finish(self) -> Blocks:
         """The counters of everything added. Raises CountError if an offset lacks."""

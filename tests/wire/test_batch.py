@@ -50,6 +50,30 @@ def test_buffers_of_arrow_and_array_do_too() -> None:
     assert _core._batch_rows(batch) == ROWS
 
 
+@pytest.mark.parametrize(
+    ("ends", "left", "reached"),
+    [({3: 10}, ROWS, set()), ({3: 9}, ROWS[:2], {3}), ({3: 7}, [], {3}), ({4: 9}, [], {3}), ({}, [], {3})],
+)
+def test_a_batch_is_cut_where_its_partition_ends(
+    ends: dict[int, int], left: list[tuple[Any, ...]], reached: set[int]
+) -> None:
+    batch = _wire.Batch.from_buffers(**columns())
+    assert batch.cut(ends) == reached
+    assert _core._batch_rows(batch) == left == batch.rows()
+    assert len(batch) == len(left)
+    assert batch.payload_bytes == sum(len(row[5]) for row in left)
+    assert batch.cut(ends) == set()
+
+
+def test_a_batch_is_not_cut_under_its_reader() -> None:
+    batch = _wire.Batch.from_buffers(**columns())
+    capsule = batch.__ff_batch__()
+    with pytest.raises(BufferError):
+        batch.cut({3: 8})
+    del capsule
+    assert batch.cut({3: 8}) == {3}
+
+
 def test_keys_of_buffers() -> None:
     batch = _wire.Batch.from_buffers(**columns(keys=b"xyz", key_offsets=np.array([0, 1, 3, 3])))
     assert [row[3] for row in _core._batch_rows(batch)] == [b"x", b"yz", b""]
