@@ -21,16 +21,12 @@ class Error:
 
 
 def calm(records: int = 30) -> World:
-    world = World(3, faults=False)
-    for _ in range(records):
-        world.produce()
-    world.spawn()
-    return world
+    return World(records)
 
 
 def test_a_failed_commit_is_made_again() -> None:
     world = calm()
-    process = world.processes[0]
+    process = world.process
     process.finish()
     process.clock.now += 10
     process.loop.turn()
@@ -53,11 +49,11 @@ def test_a_failed_commit_is_made_again() -> None:
 
 def test_a_base_read_is_tried_again_and_in_the_end_ends_the_process() -> None:
     world = calm()
-    world.processes[0].finish()
-    world.spawn()
+    world.process.finish()
+    process = world.restart()
+    world.now = world.log[0][1]  # hours that have stored blocks
     for _ in range(10):
         world.produce()
-    process = world.processes[0]
     failures = [StoreUnavailable("locked")] * 3
     read = process.store.read
 
@@ -80,7 +76,7 @@ def test_a_base_read_is_tried_again_and_in_the_end_ends_the_process() -> None:
 
 def test_an_offset_that_left_the_log_stops_the_partition_and_other_errors_do_not() -> None:
     world = calm()
-    process = world.processes[0]
+    process = world.process
     process.loop.turn()
     drain = process.source.drain
     errors = [Error("_TRANSPORT"), Error("_AUTO_OFFSET_RESET", 3)]
@@ -96,7 +92,7 @@ def test_an_offset_that_left_the_log_stops_the_partition_and_other_errors_do_not
 
 def test_a_jump_in_the_offsets_stops_the_partition() -> None:
     world = calm()
-    process = world.processes[0]
+    process = world.process
     process.loop.turn()
     process.source.drain = lambda *_: (batch_of(world.log[:2], 500, 0), [])  # type: ignore[method-assign]
     process.loop.turn()
@@ -106,27 +102,27 @@ def test_a_jump_in_the_offsets_stops_the_partition() -> None:
 
 def test_a_truncated_log_is_noticed_by_the_record_before_the_position() -> None:
     world = calm()
-    world.processes[0].finish()
+    world.process.finish()
     world.log[29] = (b"another record", world.log[29][1])
-    world.spawn()
+    world.restart()
     for _ in range(5):
-        world.processes[0].loop.turn()
-    assert world.processes[0].loop.assignment.active == set()
-    assert "counters" in world.processes[0].loop.assignment.partitions[0].stopped
+        world.process.loop.turn()
+    assert world.process.loop.assignment.active == set()
+    assert "counters" in world.process.loop.assignment.partitions[0].stopped
 
 
 def test_a_log_that_is_shorter_than_the_position_is_noticed() -> None:
     world = calm()
-    world.processes[0].finish()
+    world.process.finish()
     del world.log[20:]
-    world.spawn()
-    world.processes[0].loop.turn()
-    assert "truncated" in world.processes[0].loop.assignment.partitions[0].stopped["counters"]
+    world.restart()
+    world.process.loop.turn()
+    assert "truncated" in world.process.loop.assignment.partitions[0].stopped["counters"]
 
 
 def test_a_stop_of_a_sink_reaches_the_partition(monkeypatch: pytest.MonkeyPatch) -> None:
     world = calm()
-    process = world.processes[0]
+    process = world.process
     process.loop.turn()
     monkeypatch.setattr(CountersSink, "poll", lambda self: [Stop(0, "its disk is gone")])
     process.loop.turn()
@@ -135,7 +131,7 @@ def test_a_stop_of_a_sink_reaches_the_partition(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_state_says_where_everything_stands() -> None:
     world = calm()
-    process = world.processes[0]
+    process = world.process
     states: list[LoopState] = []
     process.loop._publish = states.append
     process.finish()
