@@ -48,9 +48,9 @@ class Record:
     payload: bytes
 
 
-def read() -> list[Record]:
-    """The corpus, partition by partition, in the order of offsets."""
-    content = lzma.decompress(FILE.read_bytes())
+def read(file: Path = FILE) -> list[Record]:
+    """The records of a file, partition by partition, in the order of offsets."""
+    content = lzma.decompress(file.read_bytes())
     records, at = [], 0
     while at < len(content):
         partition, offset, timestamp, length = _HEAD.unpack_from(content, at)
@@ -60,9 +60,9 @@ def read() -> list[Record]:
     return records
 
 
-def write(records: Iterable[Record]) -> None:
-    """Replaces the corpus."""
-    FILE.write_bytes(lzma.compress(_framed(records), preset=9 | lzma.PRESET_EXTREME))
+def write(records: Iterable[Record], file: Path = FILE) -> None:
+    """Replaces the file."""
+    file.write_bytes(lzma.compress(_framed(records), preset=9 | lzma.PRESET_EXTREME))
 
 
 def digest(records: Iterable[Record]) -> str:
