@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -17,6 +18,8 @@ from flurry_fast.stores.base import CellStore
 
 GAP_ROW = b"gap"
 HOUR_MS = 3_600_000
+LOST = "records lost"
+LATE = "late sessions"
 _QUALIFIER = struct.Struct(">IHq")  # incarnation, partition, first offset that was lost
 
 
@@ -49,6 +52,30 @@ class Gap:
     def late_from(self) -> int:
         """Sessions that came late, in a lost record, may be missing from this bucket on."""
         return 0 if self.before is None else max(0, (self.before - self.max_age) // HOUR_MS)
+
+
+class LowerBounds:
+    """Which hours' totals may be too low, because records were lost before they were counted."""
+
+    def __init__(self, recorded: Iterable[Gap]) -> None:
+        self._spans = [(gap.late_from, *gap.lost_hours) for gap in recorded]
+
+    def __bool__(self) -> bool:
+        return bool(self._spans)
+
+    def of(self, first: int, end: int) -> str | None:
+        """What may be missing from the totals of the buckets first <= b < end; None: nothing.
+
+        LOST where lost records were received in one of these hours; LATE where only sessions that were reported late,
+        in a lost record, can belong there.
+        """
+        found = None
+        for late, start, last in self._spans:
+            if first <= last and start < end:
+                return LOST
+            if first < start and late < end:
+                found = LATE
+        return found
 
 
 _VALUES = [field.name for field in fields(Gap) if field.name not in ("incarnation", "partition", "start", "end")]

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from flurry_fast import _core
 from flurry_fast.errors import FlurryFastError, StoreCorrupt
+from flurry_fast.gaps import LowerBounds, gaps
 from flurry_fast.registry import plans as registered_plans
 from flurry_fast.stores.base import CellStore
 
@@ -137,8 +138,9 @@ def counters(
 
     Columns: `hour` (timestamp[s, tz]) or `day` (date32), a string column per dimension, a uint64 column per measure.
     An empty dimension reads `(unknown)`; what was folded by the rollup's cap is the row of `(other)`, the last of its
-    time. A measure is null where a plan that contributed did not have it. Raises ReadError, and
-    StoreError for a store that fails or is damaged.
+    time. A measure is null where a plan that contributed did not have it. The last column, `lower_bound`, is null where
+    nothing is missing, else what is (gaps.LowerBounds). Raises ReadError, and StoreError for a store that fails or is
+    damaged.
     """
     zone = _zone(tz)
     plans = _Plans(store)
@@ -151,7 +153,8 @@ def counters(
         for groups in _groups(plans, info, cells):
             time = _times(hours.take(groups.column("index").combine_chunks()), bucket, tz, zone)
             parts.append(groups.drop_columns(["index"]).add_column(0, bucket, time))
-    return _shown(_summed(parts, info, pa.field(bucket, _time_type(bucket, tz))), info)
+    table = _shown(_summed(parts, info, pa.field(bucket, _time_type(bucket, tz))), info)
+    return _marked(table, [_hours(cast("dt.date", time), zone) for time in table.column(bucket).to_pylist()], store)
 
 
 def _times(hours: pa.Array[Any], bucket: Bucket, tz: str, zone: ZoneInfo) -> pa.Array[Any]:
@@ -175,7 +178,8 @@ def apps(
 ) -> pa.Table:
     """Apps by a measure of their totals, the busiest first; ties by key. `limit` None: all of them.
 
-    Columns: `app` (string; a key that is no UTF-8 as its bytes in \\x escapes), and a uint64 column per measure.
+    Columns: `app` (string; a key that is no UTF-8 as its bytes in \\x escapes), a uint64 column per measure, and
+    `lower_bound` as in `counters`, of the whole range.
     Times as in `counters`, in UTC. Reads every block in the range. Raises ReadError and StoreError.
     """
     plans = _Plans(store)
@@ -189,7 +193,8 @@ def apps(
     table = table.sort_by([(by, "descending"), ("key", "ascending")])
     table = table if limit is None else table.slice(0, limit)
     shown = [key.decode("utf-8", "backslashreplace") for key in _bytes(table.column("key"))]
-    return table.drop_columns(["key", "other"]).add_column(0, "app", pa.array(shown, pa.string()))
+    table = table.drop_columns(["key", "other"]).add_column(0, "app", pa.array(shown, pa.string()))
+    return _marked(table, [(first, last)] * table.num_rows, store)
 
 
 def _by_key(plans: _Plans, info: RollupInfo, cells: pa.RecordBatch, first: int, last: int) -> Iterator[pa.Table]:
@@ -303,6 +308,13 @@ def _shown(table: pa.Table, info: RollupInfo) -> pa.Table:
     return table.drop_columns(["other"])
 
 
+def _marked(table: pa.Table, hours: Sequence[tuple[int, int]], store: CellStore) -> pa.Table:
+    """The table with the column `lower_bound`; `hours` are each row's buckets, [first, end)."""
+    bounds = LowerBounds(gaps(store))
+    values = [bounds.of(*some) for some in hours] if bounds else [None] * table.num_rows
+    return table.append_column("lower_bound", pa.array(values, pa.string()))
+
+
 def _bytes(column: pa.Array[Any] | pa.ChunkedArray[Any]) -> list[bytes]:
     return cast("list[bytes]", column.to_pylist())
 
@@ -322,6 +334,12 @@ def _buckets(start: When, end: When, zone: ZoneInfo) -> tuple[int, int]:
     first = 0 if start is None else _bucket(start, zone)
     last = _LAST_BUCKET + 1 if end is None else _bucket(end, zone)
     return max(0, first), max(0, min(last, _LAST_BUCKET + 1))
+
+
+def _hours(time: dt.datetime | dt.date, zone: ZoneInfo) -> tuple[int, int]:
+    """The buckets [first, end) of a row's hour or day."""
+    first = _bucket(time, zone)
+    return first, first + 1 if isinstance(time, dt.datetime) else _bucket(time + dt.timedelta(days=1), zone)
 
 
 def _bucket(when: dt.datetime | dt.date, zone: ZoneInfo) -> int:

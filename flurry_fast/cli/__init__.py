@@ -19,6 +19,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "apps": ("flurry_fast.cli.apps", "List the busiest apps."),
     "archive": ("flurry_fast.cli.archive", "List or verify the archive."),
     "audit": ("flurry_fast.cli.audit", "Check every counter block against the archive."),
+    "cell": ("flurry_fast.cli.cell", "Show an app's stored blocks of one hour, decoded."),
+    "positions": (
+        "flurry_fast.cli.positions",
+        "Show where the sinks stand; reset the counters; fence a restored store.",
+    ),
+    "gap": ("flurry_fast.cli.gap", "Record that retention removed records before they were read."),
     "config": ("flurry_fast.cli.config", "Check, show or write the configuration."),
     "demo": ("flurry_fast.cli.demo", "Watch all of it run for a minute, with kills, and be audited."),
 }

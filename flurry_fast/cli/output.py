@@ -39,7 +39,14 @@ def print_table(table: pa.Table, style: Format, *, empty: str) -> None:
     elif not table.num_rows:
         click.echo(empty, err=True)
     else:
-        _print_aligned(table)
+        _print_aligned(_without_empty_mark(table))
+
+
+def _without_empty_mark(table: pa.Table) -> pa.Table:
+    """People need not see that nothing is missing."""
+    if "lower_bound" in table.column_names and table.column("lower_bound").null_count == table.num_rows:
+        return table.drop_columns(["lower_bound"])
+    return table
 
 
 def _print_aligned(table: pa.Table) -> None:
@@ -70,8 +77,12 @@ def _text(value: Any) -> Text:
         return Text(value.strftime("%Y-%m-%d %H:%M %Z"))
     if isinstance(value, int) and not isinstance(value, bool):
         return Text(f"{value:,}")
-    # Names come from devices: no markup, and nothing that a terminal would obey.
-    return Text("" if value is None else "".join(c if c.isprintable() else "\ufffd" for c in str(value)))
+    return Text("" if value is None else printable(str(value)))  # no markup
+
+
+def printable(text: str) -> str:
+    """Names come from devices: nothing that a terminal would obey."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def parse_when(_ctx: click.Context, _param: click.Parameter, text: str | None) -> dt.datetime | dt.date | None:

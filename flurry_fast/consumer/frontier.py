@@ -22,7 +22,7 @@ class Frontier:
     def __init__(self, source: Source, sinks: Sequence[Sink[Any]], registration: Registration) -> None:
         self._source = source
         self._sinks = sinks
-        self._metadata = metadata(registration)
+        self._metadata = commit_metadata(registration.incarnation, registration.store_id)
         self._registration = registration
         self._committed: dict[int, int] = {}
 
@@ -60,7 +60,7 @@ class Frontier:
         return {partition: offset for partition, (offset, text) in found.items() if text == self._metadata}
 
 
-def metadata(registration: Registration) -> str:
-    """The commit's metadata: short, printable, the same for every process of an installation."""
-    fields = {"incarnation": f"{registration.incarnation:08x}", "store": registration.store_id.hex()}
+def commit_metadata(incarnation: int, store_id: bytes) -> str:
+    """A commit's metadata: short, printable, the same for every process of an installation."""
+    fields = {"incarnation": f"{incarnation:08x}", "store": store_id.hex()}
     return json.dumps(fields, sort_keys=True, separators=(",", ":"))

@@ -6,7 +6,7 @@ import pytest
 from simulated import REGISTRATION, STORE_ID, ManualClock, RecordingEngine, SimulatedSource, StubArchive, StubSink
 
 from flurry_fast.consumer.assignment import Assignment
-from flurry_fast.consumer.frontier import Frontier, metadata
+from flurry_fast.consumer.frontier import Frontier, commit_metadata
 from flurry_fast.errors import PositionMissing, StoreCorrupt, StoreUnavailable
 from flurry_fast.positions import ArchivePosition, CountersPosition, PositionTable
 from flurry_fast.stores import MemoryStore
@@ -138,7 +138,7 @@ def test_what_another_process_begins_meanwhile_is_followed_not_taken_for_lost() 
 
 def test_a_commit_of_this_store_without_a_position_is_not_a_first_start() -> None:
     world = World(StubSink({}))
-    world.source.commits[0] = (9, metadata(REGISTRATION))
+    world.source.commits[0] = (9, commit_metadata(REGISTRATION.incarnation, REGISTRATION.store_id))
     world.assigned()
     assert "has no position" in world.reasons()["counters"]
     other = World(StubSink({}))

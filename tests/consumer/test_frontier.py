@@ -2,7 +2,7 @@
 
 from simulated import REGISTRATION, SimulatedSource, StubArchive, StubSink
 
-from flurry_fast.consumer.frontier import Frontier, metadata
+from flurry_fast.consumer.frontier import Frontier, commit_metadata
 from flurry_fast.positions import ArchivePosition, CountersPosition
 
 
@@ -16,7 +16,7 @@ def test_the_minimum_over_the_sinks_is_committed_once() -> None:
     counters.assign(0, CountersPosition(10))
     archive.assign(0, ArchivePosition(7))
     frontier.commit([0])
-    assert source.commits == {0: (7, metadata(REGISTRATION))}
+    assert source.commits == {0: (7, commit_metadata(REGISTRATION.incarnation, REGISTRATION.store_id))}
     source.commits.clear()
     frontier.commit([0])
     assert source.commits == {}
@@ -48,5 +48,9 @@ def test_a_partition_that_comes_back_is_committed_again() -> None:
 
 def test_only_commits_of_this_incarnation_and_store_are_hints() -> None:
     source, _, _, frontier = make()
-    source.commits = {0: (5, metadata(REGISTRATION)), 1: (6, ""), 2: (7, '{"incarnation":"00000008"}')}
+    source.commits = {
+        0: (5, commit_metadata(REGISTRATION.incarnation, REGISTRATION.store_id)),
+        1: (6, ""),
+        2: (7, '{"incarnation":"00000008"}'),
+    }
     assert frontier.hints([0, 1, 2, 3]) == {0: 5}

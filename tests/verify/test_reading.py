@@ -17,7 +17,9 @@ from click.testing import CliRunner
 
 from flurry_fast import _core, reading
 from flurry_fast.cli import main
+from flurry_fast.cli.output import print_table
 from flurry_fast.errors import StoreCorrupt
+from flurry_fast.gaps import HOUR_MS, LATE, LOST, Gap, LowerBounds, put_gap
 from flurry_fast.reading import ReadError
 from flurry_fast.stores.base import CellStore
 from flurry_fast.stores.memory import MemoryStore
@@ -80,6 +82,9 @@ def expected(counted: Blocks, app: bytes, rollup: str, bucket: str = "hour", tz:
 
 
 def shown(table: pa.Table, dimensions: int) -> Groups:
+    assert table.column_names[-1] == "lower_bound"
+    assert table.column("lower_bound").null_count == table.num_rows
+    table = table.drop_columns(["lower_bound"])
     rows = [tuple(row.values()) for row in table.to_pylist()]
     assert len({row[: dimensions + 1] for row in rows}) == len(rows), "a group has two rows"
     names = table.column_names[dimensions + 1 :]
@@ -172,7 +177,7 @@ def test_over_two_plans() -> None:
                 rows, values = pa.array([cell["row"]], pa.binary()), pa.array([cell["value"]], pa.binary())
                 store.write(name, cell["qualifier"], cell["timestamp"], rows, values)
     alone, both = reading.counters(other, "APP1"), reading.counters(store, "APP1")
-    assert both.column_names == ["hour", "reports", "sessions", "events", "duration", "page_views"]
+    assert both.column_names == ["hour", "reports", "sessions", "events", "duration", "page_views", "lower_bound"]
     assert both.column("sessions").to_pylist() == [2 * n for n in alone.column("sessions").to_pylist()]
     assert both.column("duration").null_count == both.num_rows
     assert both.column("page_views").null_count == both.num_rows
@@ -210,6 +215,67 @@ def test_a_damaged_block() -> None:
     store.write("counters_201311", blocks.qualifier(PLAN.id, 1, 0), 10, rows, values)
     with pytest.raises(StoreCorrupt, match="damaged"):
         reading.counters(store, "APP1")
+
+
+# --- after a recorded gap ------------------------------------------------------------------------------------------
+
+
+def with_a_gap(store: CellStore) -> tuple[MemoryStore, int]:
+    """The store with a gap around the third hour of APP1; late sessions come up to an hour late."""
+    hours = [int(hour.timestamp()) // 3600 for hour in reading.counters(store, "APP1").column("hour").to_pylist()]
+    lost = hours[2]
+    copy = Consumer(PLAN, LOGS).run().store
+    assert isinstance(copy, MemoryStore)
+    start = lost * HOUR_MS
+    put_gap(copy, Gap(1, 0, 5, 9, PLAN.id, start + 5, start + 60_000, HOUR_MS, 600_000, "why"))
+    return copy, lost
+
+
+def test_hours_around_a_gap_are_lower_bounds(store: CellStore) -> None:
+    gapped, lost = with_a_gap(store)
+    table = reading.counters(gapped, "APP1")
+    marks = dict(zip(table.column("hour").to_pylist(), table.column("lower_bound").to_pylist(), strict=True))
+    assert {hour: mark for hour, mark in marks.items() if mark is not None} == {
+        hour: mark for hour, mark in ((start_of(lost), LOST), (start_of(lost - 1), LATE)) if hour in marks
+    }
+    assert marks[start_of(lost)] == LOST
+    assert table.drop_columns(["lower_bound"]).equals(reading.counters(store, "APP1").drop_columns(["lower_bound"]))
+
+
+def test_days_and_apps_around_a_gap_are_lower_bounds(store: CellStore) -> None:
+    gapped, lost = with_a_gap(store)
+    zone = ZoneInfo("Pacific/Kiritimati")
+    table = reading.counters(gapped, "APP1", bucket="day", tz="Pacific/Kiritimati")
+    marks = dict(zip(table.column("day").to_pylist(), table.column("lower_bound").to_pylist(), strict=True))
+    day = start_of(lost).astimezone(zone).date()
+    assert marks[day] == LOST
+    assert {mark for other, mark in marks.items() if other > day} <= {None}
+    assert set(reading.apps(gapped).column("lower_bound").to_pylist()) == {LOST}
+    after = reading.apps(gapped, start=start_of(lost + 1))
+    assert set(after.column("lower_bound").to_pylist()) == {None}
+    before = reading.apps(gapped, start=start_of(lost - 1), end=start_of(lost))
+    assert set(before.column("lower_bound").to_pylist()) <= {LATE}
+
+
+def test_people_see_the_mark_only_where_there_is_one(store: CellStore, capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(reading.counters(store, "APP1"), "table", empty="")
+    assert "lower_bound" not in capsys.readouterr().out
+    print_table(reading.counters(with_a_gap(store)[0], "APP1"), "table", empty="")
+    assert LOST in capsys.readouterr().out
+    print_table(reading.counters(store, "APP1"), "csv", empty="")
+    assert capsys.readouterr().out.splitlines()[0].endswith(",lower_bound")
+
+
+def test_what_is_marked_how() -> None:
+    bounds = LowerBounds([Gap(1, 0, 5, 9, 2, 100 * HOUR_MS, 102 * HOUR_MS, 10 * HOUR_MS, 0, "")])
+    hours = {hour: bounds.of(hour, hour + 1) for hour in (89, 90, 99, 100, 102, 103)}
+    assert hours == {89: None, 90: LATE, 99: LATE, 100: LOST, 102: LOST, 103: None}
+    assert bounds.of(0, 90) is None
+    assert bounds.of(0, 100) == LATE
+    assert bounds.of(0, 101) == LOST
+    assert bounds.of(103, 200) is None
+    assert bounds
+    assert not LowerBounds([])
 
 
 # --- the commands --------------------------------------------------------------------------------------------------
