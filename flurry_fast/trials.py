@@ -64,6 +64,9 @@ OWN: dict[str, str] = {
     "no_registry_read_before_claim": "The archive claims names without looking into the registry.",
     "retention_skipped": "A position that retention has passed is moved to the log's start.",
     "stopped_sink_passed_over": "A sink that stopped does not hold back the commit.",
+    "switch_forgets_m": "A plan that is opened again starts without the highest bucket (M) that it has counted in.",
+    "x_at_position": "A plan ends where its positions stand, not where the log ended after it was closed.",
+    "x_not_respected": "The old plan is run past the offset at which it ends.",
 }
 """Seeded bugs that this design makes possible, beside the traps."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -70,11 +71,17 @@ class Consumer:
         """Turn until `stop()`; then write everything, commit, leave the group. Raises what ended it otherwise."""
         self._publish(STARTING)
         self._source.subscribe(self.assignment)
-        try:
+        with self.leaving():
             while not stop():
                 self.turn(stop)
             trials.fail_point("loop.stop.before")
             self._say("draining")
+
+    @contextmanager
+    def leaving(self) -> Iterator[None]:
+        """Around all turns: at the end everything is written and committed, after a failure nothing is."""
+        try:
+            yield
         except BaseException:
             # What is unwritten may be wrong to write: the next process counts it.
             self.assignment.giving_up = not trials.seeded("flushed_after_exception")

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from flurry_fast import trials
 from flurry_fast._core import Plan, PlanError, Rollup
 from flurry_fast.errors import FlurryFastError, PositionMissing, PositionOutsideLog, StoreCorrupt
 from flurry_fast.positions import NO_BUCKET, POSITIONS_ROW, CountersPosition, decode_position, parse_control_qualifier
@@ -154,7 +155,7 @@ def _end(seams: Seams, state: State, registration: Registration) -> dict[int, in
         return recorded
     ends = {}
     for partition, old in _standing(registry, registration).items():
-        ends[partition] = seams.log_end(partition)
+        ends[partition] = seams.log_end(partition) if not trials.seeded("x_at_position") else old.position
         if ends[partition] < old.position:
             raise PositionOutsideLog(
                 f"The counters of partition {partition} stand at {old.position}, the log ends at {ends[partition]}: it"
@@ -197,6 +198,8 @@ def _place(seams: Seams, registration: Registration, plan: int, old: Mapping[int
         there = table.get(partition)
         if there is None or there.position < end.position:
             bucket = _higher(end.max_bucket, earlier.get(partition, NO_BUCKET))
+            if trials.seeded("switch_forgets_m"):
+                bucket = NO_BUCKET
             table.put(partition, dataclasses.replace(end, max_bucket=bucket))
         table.note_began(CountersSink.name, partition, end.position)
 
