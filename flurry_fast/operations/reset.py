@@ -23,8 +23,9 @@ from flurry_fast.errors import FlurryFastError
 from flurry_fast.operations.generation import Key, draw_stride, positions, renew
 from flurry_fast.operations.ports import Bounds, Chains, LogView
 from flurry_fast.operations.timeline import highest_below
-from flurry_fast.positions import NO_BUCKET, CountersPosition, PositionTable
+from flurry_fast.positions import NO_BUCKET, CountersPosition
 from flurry_fast.registry import Registration, Registry, State, plans
+from flurry_fast.spans import Spans
 from flurry_fast.stores.base import CellStore
 
 
@@ -102,6 +103,7 @@ def prepare(store: CellStore, registry: Registry, chains: Chains, log: LogView, 
     registration = registry.registered()
     assert state is not None  # registered() found it
     standing = positions(store, registry, state)
+    spans = Spans(store, registry)
     deduplicated = deduplicates(plans(store)[state.plan])
     moves, kept = [], []
     for partition, target in sorted(targets.items()):
@@ -110,7 +112,7 @@ def prepare(store: CellStore, registry: Registry, chains: Chains, log: LogView, 
             raise ResetRefused(f"Partition {partition} has no counters position that could be reset.")
         chain = chains(registration.incarnation, partition)
         table = registry.positions(registration)
-        ground = Ground(partition, before, log.bounds(partition), _began(table, chain))
+        ground = Ground(partition, before, log.bounds(partition), _began(spans, registration, chain))
         _refuse_other_log(ground, log)
         offset = target(ground)
         _refuse(ground, offset)
@@ -162,10 +164,13 @@ def setting(plan_toml: str, name: str) -> int:
     return int(lines.get(name, "0"))
 
 
-def _began(table: PositionTable, chain: Chain) -> int:
-    """Where this plan's counters began; both sinks begin at one offset, so the archive's origin tells it, too."""
-    noted = table.began("counters", chain.partition)
-    began = chain.origin() if noted is None else noted
+def _began(spans: Spans, registration: Registration, chain: Chain) -> int:
+    """Where this plan's counters began, last: what was counted while another plan was open is in none of its blocks.
+
+    Both sinks begin at one offset, so the archive's origin tells it where the note is missing.
+    """
+    ranges = spans.ranges(registration.plan, registration.incarnation, chain.partition)
+    began = ranges[-1].start if ranges else chain.origin()
     if began is None:
         raise ResetRefused(
             f"There is no note of where the counters of partition {chain.partition} began.",

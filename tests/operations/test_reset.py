@@ -18,8 +18,9 @@ from flurry_fast.stores.base import CellStore
 from flurry_fast.stores.memory import MemoryStore
 
 from ..verify.logs import INCARNATION, TOPIC
+from . import switching
 from .installation import PLAN, Installation, cells
-from .logs import Death, MortalStore, Reaper
+from .logs import Death, MemoryLog, MortalStore, Reaper
 
 
 @pytest.fixture
@@ -192,6 +193,31 @@ def test_below_where_the_plan_began_is_refused(tmp_path: Path) -> None:
     # Its running maximum goes back to where the partition was first counted, under the plan before.
     times = [timestamp for _, timestamp in installation.log.logs[0]]
     assert prepared(installation, {0: reset.to_offset(13)}).moves[0].after.max_timestamp == max(times[:13])
+
+
+def test_what_another_plan_counted_is_not_read_again(tmp_path: Path) -> None:
+    """A plan that was closed and opened again: between its two times the blocks of the other hold the records."""
+    there = switching.Installation()
+    there.consumer(switching.OLD).run()
+    there.switch(switching.NEW)
+    there.produce(31)
+    there.consumer(switching.NEW).run()
+    there.switch(switching.OLD)
+    reopened = len(there.logs[0])
+    there.produce(33)
+    there.consumer(switching.OLD).run()
+    log, chains = MemoryLog(there.logs), Installation(tmp_path / "none").chains
+
+    def prepare(target: Target) -> reset.Reset:
+        return reset.prepare(there.store, there.registry(), chains, log, {0: target})
+
+    with pytest.raises(ResetRefused, match=f"this plan counts it from {reopened} on"):
+        prepare(reset.to_offset(reopened - 1))
+    found = prepare(reset.to_earliest())
+    assert found.moves[0].after.position == reopened
+    reset.apply(there.store, there.registry(), found)
+    there.produce(34)
+    there.assert_exact()
 
 
 def test_an_unknown_partition_and_an_unknown_topic(installation: Installation) -> None:
