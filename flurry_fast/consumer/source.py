@@ -262,9 +262,10 @@ class KafkaSource:
     # --- callbacks, all from within poll and consume ---------------------------------------------
 
     def _on_assign(self, partitions: set[int]) -> None:
-        self.stats.assignments += 1
-        assert self._listener is not None
-        self._listener.assigned(partitions)
+        if not self._closing:  # what came while we were leaving is nobody's
+            self.stats.assignments += 1
+            assert self._listener is not None
+            self._listener.assigned(partitions)
         # Even with nothing to read: confluent-kafka would else assign them at offsets of its own.
         self._consumer.incremental_assign([])
 

@@ -158,6 +158,22 @@ def test_close_commits_through_the_listener(join: Callable[..., Member], setting
     }
 
 
+def test_what_comes_while_it_leaves_is_not_taken(join: Callable[..., Member], monkeypatch: pytest.MonkeyPatch) -> None:
+    member = join({})
+    member.read_until(lambda: len(member.mine) == 4)
+    assignments = member.source.stats.assignments
+
+    def revoked(partitions: set[int]) -> None:
+        """librdkafka may serve a rebalance that was under way from inside close()."""
+        member.mine -= partitions
+        member.source._on_assign({0})
+
+    monkeypatch.setattr(member, "revoked", revoked)
+    member.source.close()
+    assert member.mine == set()
+    assert member.source.stats.assignments == assignments
+
+
 def test_asynchronous_commits_are_counted(join: Callable[..., Member], settings: Kafka, mock_cluster: Any) -> None:
     mock_cluster.send(settings.topic, 0, [b"x"] * 5)
     one = join({})
