@@ -205,12 +205,14 @@ class Registry:
 
     def history(self) -> list[State]:
         """Every state that there was, in order; the last is in force. Empty before the first start."""
-        found = {}
-        for name, cell in self._store.scan_control(self._row).items():
-            if name == STATE or name.startswith(STATE + b"|"):
-                found[cell.timestamp] = _decode(cell.value, cell.timestamp)
-        last = self.state()
-        return [state for revision, state in sorted(found.items()) if last is not None and revision <= last.revision]
+        cells = self._store.scan_control(self._row)
+        last = cells[STATE].timestamp if STATE in cells else 0
+        found = {
+            cell.timestamp: _decode(cell.value, cell.timestamp)
+            for name, cell in cells.items()
+            if (name == STATE or name.startswith(STATE + b"|")) and cell.timestamp <= last
+        }
+        return [found[revision] for revision in sorted(found)]
 
     def plan_ends(self) -> dict[tuple[int, int], dict[int, int]]:
         """What `end_plan` recorded: (revision of the closing state, incarnation) -> partition -> X."""

@@ -8,15 +8,16 @@ switched to twice has two ranges; what lies between is in none of its blocks.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from flurry_fast.positions import BEGAN_ROW, parse_control_qualifier
+from flurry_fast.positions import BEGAN_ROW, POSITIONS_ROW, decode_position, parse_control_qualifier
 from flurry_fast.registry import Registry, State
 from flurry_fast.stores.base import CellStore
 
 Place = tuple[int, int]  # incarnation, partition
+Column = tuple[int, int, int]  # plan, incarnation, partition
 
 
 class Range(NamedTuple):
@@ -47,17 +48,23 @@ class Spans:
     """All spans of one topic, as they were when this was made. Reads the control table; raises as the store does."""
 
     def __init__(self, store: CellStore, registry: Registry) -> None:
-        self._began = _began(store, set(registry.incarnations()))
-        self.all = _spans(registry)
+        states, incarnations = registry.history(), set(registry.incarnations())
+        self.all = _spans(states, registry.plan_ends())
+        self._began = _began(store, incarnations)
+        self._standing = _standing(store, incarnations, states[-1].generation if states else 0)
 
     def of(self, plan: int) -> list[Span]:
         """The times during which a plan was open, in order."""
         return [span for span in self.all if span.plan == plan]
 
-    def ranges(self, plan: int, incarnation: int, partition: int) -> list[Range]:
-        """What a plan counted of a partition, in order; empty: nothing."""
+    def ranges(self, plan: int, incarnation: int, partition: int, *, origin: int | None = None) -> list[Range]:
+        """What a plan counted of a partition, in order; empty: nothing.
+
+        `origin`: where the archive of the partition begins. Counters that began at the same time, in a process that
+        died before it noted that, began there.
+        """
         place = (incarnation, partition)
-        began = self._began.get((plan, *place))
+        began = self._began.get((plan, *place), origin if (plan, *place) in self._standing else None)
         found: list[Range] = []
         for span in self.of(plan):
             start = span.begins.get(place, began)
@@ -69,14 +76,19 @@ class Spans:
                 found.append(Range(start, span.ends[place]))
         return found
 
-    def counted(self) -> set[tuple[int, int, int]]:
-        """(plan, incarnation, partition) of whatever was ever counted."""
-        named = {(span.plan, *place) for span in self.all for place in span.begins}
-        return {column for column in named | self._began.keys() if self.ranges(*column)}
+    def positions(self) -> dict[Column, int]:
+        """Where the counters of every column stand: of a plan that is closed, where it was closed."""
+        found = {}
+        for (plan, *place), position in self._standing.items():
+            spans = self.of(plan)
+            if spans:  # else a switch to it was taken back
+                last = spans[-1].ends.get((place[0], place[1]))
+                found[plan, place[0], place[1]] = position if last is None else min(position, last)
+        return found
 
 
-def _began(store: CellStore, incarnations: set[int]) -> dict[tuple[int, int, int], int]:
-    """(plan, incarnation, partition) -> where a plan's counters began first, of a topic's incarnations."""
+def _began(store: CellStore, incarnations: Container[int]) -> dict[Column, int]:
+    """Where each plan's counters began first, of a topic's incarnations."""
     prefix, found = b"counters|", {}
     for name, cell in store.scan_control(BEGAN_ROW).items():
         if name.startswith(prefix):
@@ -86,8 +98,19 @@ def _began(store: CellStore, incarnations: set[int]) -> dict[tuple[int, int, int
     return found
 
 
-def _spans(registry: Registry) -> list[Span]:
-    states, recorded = registry.history(), registry.plan_ends()
+def _standing(store: CellStore, incarnations: Container[int], generation: int) -> dict[Column, int]:
+    """The positions in force. What no reset moved into the generation of today stands where it stood before."""
+    newest: dict[Column, tuple[int, int]] = {}
+    for name, cell in store.scan_control(POSITIONS_ROW).items():
+        plan, incarnation, partition, its_generation = parse_control_qualifier(name)
+        if incarnation in incarnations and its_generation <= generation:
+            position = decode_position(cell.value, cell.timestamp, store.store_id).position
+            column = (plan, incarnation, partition)
+            newest[column] = max((its_generation, position), newest.get(column, (0, 0)))
+    return {column: position for column, (_, position) in newest.items()}
+
+
+def _spans(states: Sequence[State], recorded: Mapping[tuple[int, int], Mapping[int, int]]) -> list[Span]:
     if not states:
         return []
     found: list[Span] = []

@@ -259,11 +259,11 @@ def _runnable(store: CellStore, state: State) -> Plan:
             f"The store does not have the text of plan {state.plan:08x}: its first consumer died at its start.",
             way_out="Start `flurry-fast consume` with it once more.",
         )
-    plan = Plan.parse(toml)
-    if plan.id != state.plan:
+    plan = Plan.registered(toml, state.plan)
+    if not plan.current:
         raise SwitchRefused(
-            f"This version of flurry_fast counts the text of plan {state.plan:08x} in another way, as plan"
-            f" {plan.id:08x}: it can not run the old one to its end.",
+            f"Plan {state.plan:08x} was counted by the rules of another version, for which this one has plan"
+            f" {Plan.parse(toml).id:08x}: it can not run the old one to its end.",
             way_out="Give `flurry-fast plan switch --hand-over ID` to the version that counted so far, then this"
             " command again.",
         )

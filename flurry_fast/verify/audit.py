@@ -3,7 +3,8 @@
 Reads control cells, then blocks, then the chain of files, all within one generation (looked up again at the end), so
 that it can run beside a consumer: what was written meanwhile is only ever ahead. For every block whose end E the
 archive has reached, folding the archived records below E must give the block's exact bytes; and no record below the
-counters' position may be missing from its block. Needs no broker.
+counters' position may be missing from its block. Each plan is held to the offsets that it counted: a block of a closed
+plan that ends above them is corruption. Needs no broker.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -20,9 +21,9 @@ from flurry_fast import _core
 from flurry_fast.archive.chain import Chain, chains
 from flurry_fast.archive.filesystem import ArchiveFileSystem
 from flurry_fast.errors import FlurryFastError
-from flurry_fast.positions import POSITIONS_ROW, PositionTable, parse_control_qualifier
 from flurry_fast.registry import Registry, State
 from flurry_fast.registry import plans as registered_plans
+from flurry_fast.spans import Range, Spans
 from flurry_fast.stores.base import CellStore
 from flurry_fast.verify import blocks
 from flurry_fast.verify.blocks import BlockError
@@ -68,7 +69,7 @@ class PartitionAudit:
 
     column: Column
     position: int
-    begin: int = 0
+    ranges: list[Range] = field(default_factory=list)  # what its plan counted, or is counting, of the partition
     archive_end: int | None = None
     files: int = 0
     records: int = 0  # folded
@@ -80,6 +81,11 @@ class PartitionAudit:
     other_rules: int = 0  # blocks that another version counted by other rules: this one can not count them again
     unchecked: int = 0  # records below the counters' position that are not archived yet
     findings: list[str] = field(default_factory=list)
+
+    @property
+    def begin(self) -> int:
+        """The first offset that was counted."""
+        return self.ranges[0].start
 
 
 @dataclass
@@ -128,7 +134,9 @@ def audit(store: CellStore, files: ArchiveFileSystem, topic: str, progress: Prog
     state = _state(registry)
     result = Audit(topic, state.generation)
     incarnations = set(registry.incarnations())
-    result.partitions = _positions(store, state.generation, incarnations)
+    spans = Spans(store, registry)
+    standing = sorted(spans.positions().items())
+    result.partitions = [PartitionAudit(Column(*column), position) for column, position in standing]
     cells = _cells(store, result, incarnations)
     known = {partition.column for partition in result.partitions}
     result.findings += [f"{column}: there are blocks, but no position" for column in sorted(cells.keys() - known)]
@@ -141,8 +149,11 @@ def audit(store: CellStore, files: ArchiveFileSystem, topic: str, progress: Prog
         if chain is None or check is None:
             partition.blocks = partition.ahead = len(cells.get(partition.column, {}))
             continue
-        _plan_job(store, state, partition, check)
-        jobs.append((partition, chain, check))
+        _plan_job(spans, partition, check)
+        if partition.ranges:
+            jobs.append((partition, chain, check))
+        elif partition.column in cells:
+            partition.findings.append("there are blocks, but its plan counted nothing of it")
     for partition, chain, check in jobs:
         if partition.column.plan not in plans:
             partition.findings.append("its plan is not registered")
@@ -174,18 +185,6 @@ def _state(registry: Registry) -> State:
     if state is None:
         raise AuditImpossible("Nothing was counted for this topic yet.", way_out="Run `flurry-fast consume` first.")
     return state
-
-
-def _positions(store: CellStore, generation: int, incarnations: set[int]) -> list[PartitionAudit]:
-    found = []
-    for qualifier in store.scan_control(POSITIONS_ROW):
-        plan, incarnation, partition, its_generation = parse_control_qualifier(qualifier)
-        if its_generation == generation and incarnation in incarnations:
-            table = PositionTable(store, plan=plan, incarnation=incarnation, generation=generation)
-            position = table.get(partition)
-            if position is not None:
-                found.append(PartitionAudit(Column(plan, incarnation, partition), position.position))
-    return sorted(found, key=lambda partition: partition.column)
 
 
 def _cells(store: CellStore, result: Audit, incarnations: set[int]) -> dict[Column, dict[bytes, Cell]]:
@@ -227,19 +226,23 @@ def _digest(value: bytes) -> bytes:
     return hashlib.blake2b(value, digest_size=16).digest()
 
 
-def _plan_job(store: CellStore, state: State, partition: PartitionAudit, check: ChainCheck) -> None:
+def _plan_job(spans: Spans, partition: PartitionAudit, check: ChainCheck) -> None:
     column = partition.column
-    table = PositionTable(store, plan=column.plan, incarnation=column.incarnation, generation=state.generation)
-    began = table.began("counters", column.partition)
-    partition.begin = check.origin if began is None else began
+    partition.ranges = spans.ranges(column.plan, column.incarnation, column.partition, origin=check.origin)
     partition.archive_end = check.end
     partition.files = len(check.files)
     partition.findings += check.problems
-    partition.to_fold = max(0, check.comparable - partition.begin)
-    if partition.begin < check.origin:
+    partition.to_fold = _overlap(partition.ranges, 0, check.comparable)
+    if partition.ranges and partition.begin < check.origin:
         partition.findings.append(
             f"it was counted from offset {partition.begin} on, but archived from {check.origin} on"
         )
+
+
+def _overlap(ranges: Sequence[Range], start: int, end: int) -> int:
+    """How many offsets start <= o < end lie in the ranges."""
+    cut = [(max(start, low), end if high is None else min(end, high)) for low, high in ranges]
+    return sum(max(0, high - low) for low, high in cut)
 
 
 class _Partition:
@@ -263,10 +266,15 @@ class _Partition:
         if result.begin < check.origin:
             return
         reach = check.comparable
-        result.unchecked = max(0, result.position - max(reach, result.begin))
+        result.unchecked = _overlap(result.ranges, reach, result.position)
         by_end: dict[int, list[bytes]] = {}
         for row, cell in self.cells.items():
-            if cell.end <= reach:
+            if not any(counted.holds(cell.end) for counted in result.ranges):
+                ranges = ", ".join(f"{start} to {'now' if end is None else end}" for start, end in result.ranges)
+                result.findings.append(
+                    f"{self._name(row)}: the block ends at {cell.end}, but its plan was open from {ranges} only"
+                )
+            elif cell.end <= reach:
                 by_end.setdefault(cell.end, []).append(row)
             elif check.gap is not None:
                 result.behind_gap += 1
@@ -274,7 +282,7 @@ class _Partition:
                 result.ahead += 1
         # Also where there is nothing to compare: every archived record is read and checked.
         complete_at = min(result.position, reach)
-        replay = Replay(self.plan, chain, check, result.begin)
+        replay = Replay(self.plan, chain, check, result.ranges)
         try:
             for at in replay.stops(sorted({*by_end, complete_at, reach}), lambda rows: self.progress(result, rows)):
                 for row in by_end.pop(at, ()):

@@ -20,6 +20,7 @@ from flurry_fast.archive.chain import Chain, Link
 from flurry_fast.archive.footer import Footer
 from flurry_fast.errors import StoreCorrupt
 from flurry_fast.positions import CountersPosition
+from flurry_fast.spans import Range
 
 ROWS = 16_384
 
@@ -69,21 +70,19 @@ def check_chain(chain: Chain) -> ChainCheck | None:
 
 
 class Replay:
-    """One partition's fold. `begin`: the offset the counters began at; archived records below it are passed by."""
+    """One partition's fold under one plan. `ranges`: the offsets that the plan counted, in order; archived records
+    outside of them are passed by, and blocks go on from one range to the next."""
 
-    def __init__(self, plan: _core.Plan, chain: Chain, check: ChainCheck, begin: int) -> None:
+    def __init__(self, plan: _core.Plan, chain: Chain, check: ChainCheck, ranges: Sequence[Range]) -> None:
         self._chain, self._check = chain, check
         self._partition = chain.partition
         # The secret only keys fingerprints, which no counter has.
         self._engine = _core.Engine(plan, incarnation=chain.incarnation, secret=bytes(16), counters=True, archive=False)
-        self._engine.assign(
-            chain.partition,
-            log_start=begin,
-            counters=CountersPosition(begin),
-            archive=None,
-            read_from=begin,
-        )
-        self.at = begin
+        self._carried: dict[bytes, tuple[int, bytes]] = {}  # row -> end and value, at the end of the range before
+        self._last: dict[bytes, int] = {}  # row -> last record counted in it, in ranges before
+        self._range, *self._later = ranges
+        self.at = self._range.start
+        self._assign(CountersPosition(self.at))
         self.rows = 0
         self.problems: list[str] = []
 
@@ -94,21 +93,28 @@ class Replay:
         with a word in `problems`, where an archive file is not what it says.
         """
         pending = list(offsets)
-        while pending and pending[0] <= self.at:
-            yield pending.pop(0)
+        yield from self._reached(pending)
         for rows in self._batches():
-            while pending and self.at < int(rows.offsets[-1]) + 1:
-                until = min(pending[0], int(rows.offsets[-1]) + 1)
+            last = int(rows.offsets[-1]) + 1
+            while pending and self.at < last:
+                until = min(pending[0], last, last if self._range.end is None else self._range.end)
                 self._absorb(rows.slice(self.at, until))
                 progress(until - self.at)
                 self.rows += until - self.at
                 self.at = until
                 if self.problems:
                     return
-                while pending and pending[0] <= self.at:
-                    yield pending.pop(0)
+                yield from self._reached(pending)
             if not pending:
                 return
+
+    def _reached(self, pending: list[int]) -> Iterator[int]:
+        """The stops that ask for what is folded by now; goes on to the next range before one that lies in it."""
+        while pending and (pending[0] <= self.at or self.at == self._range.end):
+            if pending[0] > self.at and self._later and self._later[0].start < pending[0]:
+                self._next_range()
+            else:
+                yield pending.pop(0)
 
     def block(self, row: bytes) -> bytes | None:
         """The canonical bytes of a block as it stands at the last stop; None if nothing was counted in it."""
@@ -116,18 +122,47 @@ class Replay:
 
     def touched(self) -> Iterator[tuple[bytes, int]]:
         """(row, offset of the last record counted in it) of every block that something was counted in."""
-        rows, offsets = self._engine.touched(self._partition)
-        names: Any = pa.array(cast("Any", rows))
-        last: Any = pa.array(cast("Any", offsets))
-        return zip(names.to_pylist(), last.to_pylist(), strict=True)
+        return iter((self._last | self._touched()).items())
 
     def close(self) -> None:
         """Frees the engine's memory."""
         self._engine.drop(self._partition)
 
+    def _assign(self, position: CountersPosition) -> None:
+        at = position.position
+        self._engine.assign(self._partition, log_start=at, counters=position, archive=None, read_from=at)
+
+    def _touched(self) -> dict[bytes, int]:
+        rows, offsets = self._engine.touched(self._partition)
+        names: Any = pa.array(cast("Any", rows))
+        last: Any = pa.array(cast("Any", offsets))
+        return dict(zip(names.to_pylist(), last.to_pylist(), strict=True))
+
+    def _next_range(self) -> None:
+        """As a consumer of a plan that is opened again: it goes on from the blocks that it finds."""
+        for row, last in self._touched().items():
+            value = self._engine.peek_block(self._partition, row)
+            if value is not None:
+                self._last[row], self._carried[row] = last, (self.at, value)
+        self._engine.drop(self._partition)
+        self._range = self._later.pop(0)
+        self.at = self._range.start
+        self._assign(CountersPosition(self.at, max_bucket=None))
+
+    def _seed(self, group: _core.NeedGroup) -> None:
+        rows: Any = pa.array(cast("Any", group.rows))
+        found = [(index, *self._carried[row]) for index, row in enumerate(rows.to_pylist()) if row in self._carried]
+        indices, ends, values = zip(*found, strict=True) if found else ((), (), ())
+        self._engine.seed(
+            group, pa.array(indices, pa.int32()), pa.array(ends, pa.int64()), pa.array(values, pa.binary()), self.at
+        )
+
     def _absorb(self, batch: _wire.Batch) -> None:
-        if self._engine.absorb(batch) is not None:
-            raise RuntimeError("an engine that knows every block to be absent asked for one")
+        needs = self._engine.absorb(batch)
+        if needs is not None:
+            for group in needs.groups:
+                self._seed(group)
+            self._engine.resume(batch)
         self.problems += [f"the engine stopped: {stop.kind}: {stop.detail}" for stop in self._engine.stopped()]
 
     def _batches(self) -> Iterator[_Rows]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -172,7 +173,10 @@ class LogSource:
 class Installation:
     """Two partitions of 30 reports, of which the old plan's consumer took only a part."""
 
-    def __init__(self, logs: Logs = LOGS, taken: int = 3, plan: _core.Plan = OLD) -> None:
+    def __init__(
+        self, logs: Logs = LOGS, taken: int = 3, plan: _core.Plan = OLD, root: Path | None = None
+    ) -> None:
+        self.root = root
         self.logs = copy.deepcopy(logs)
         self.store = MemoryStore()
         self.plans = {plan.id: plan}
@@ -198,7 +202,7 @@ class Installation:
 
     def consumer(self, plan: _core.Plan, store: CellStore | None = None) -> Consumer:
         self.plans[plan.id] = plan
-        return Consumer(plan, self.logs, store if store is not None else self.store)
+        return Consumer(plan, self.logs, store if store is not None else self.store, root=self.root)
 
     def produce(self, seed: int, reports: int = 9) -> None:
         """More reports into every partition."""

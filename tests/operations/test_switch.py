@@ -16,6 +16,7 @@ from flurry_fast.registry import State
 from flurry_fast.spans import Range, Spans
 
 from ..verify.logs import INCARNATION
+from ..verify.rules import counted_by_other_rules
 from .switching import NEW, OLD, Died, DyingStore, Installation, calls_of, positions
 
 
@@ -34,7 +35,9 @@ def test_the_old_plan_counts_to_its_end_and_the_new_one_from_there() -> None:
     spans = Spans(there.store, there.registry())
     assert spans.ranges(OLD.id, INCARNATION, 0) == [Range(0, 30)]
     assert spans.ranges(NEW.id, INCARNATION, 1) == [Range(30, None)]
-    assert spans.counted() == {(plan.id, INCARNATION, number) for plan in (OLD, NEW) for number in (0, 1)}
+    assert spans.positions() == {
+        (plan.id, INCARNATION, number): at for plan, at in ((OLD, 30), (NEW, 39)) for number in (0, 1)
+    }
 
 
 def test_what_the_next_process_must_know_is_carried_over() -> None:
@@ -350,6 +353,14 @@ def test_a_topic_that_is_made_again_amid_a_switch() -> None:
     with pytest.raises(RegistryMismatch, match="never counted"):
         there.switch(NEW)
     abort(there.registry(), lambda: 0)
+
+
+def test_a_plan_of_another_version_is_not_run_by_this_one() -> None:
+    there = Installation()
+    there.store = counted_by_other_rules(there.store, OLD.id, ~OLD.id & 0xFFFFFFFF)
+    with pytest.raises(SwitchRefused, match=rf"rules of another version.*{OLD.id:08x}.*--hand-over"):
+        there.switch(OLD)
+    assert there.state.closing is None
 
 
 def test_the_handing_over_to_another_version_stops_before_the_opening() -> None:

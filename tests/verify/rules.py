@@ -7,6 +7,7 @@ import zlib
 
 import pyarrow as pa
 
+from flurry_fast.registry import STATE
 from flurry_fast.stores.base import CellStore
 from flurry_fast.stores.memory import MemoryStore
 
@@ -21,7 +22,11 @@ def counted_by_other_rules(store: CellStore, plan: int, other: int) -> MemorySto
     target = MemoryStore(store.store_id)
     for row in (b"topic|" + TOPIC.encode(), b"plan", b"position|counters", b"began"):
         for qualifier, cell in store.scan_control(row).items():
-            target.put_control(row, qualifier.replace(ours, theirs), cell.timestamp, cell.value)
+            value = cell.value
+            if qualifier == STATE:
+                state = value[4:].replace(b'"plan":%d' % plan, b'"plan":%d' % other)
+                value = zlib.crc32(state).to_bytes(4) + state
+            target.put_control(row, qualifier.replace(ours, theirs), cell.timestamp, value)
     for table in store.tables():
         for batch in store.scan(table):
             for cell in batch.to_pylist():
