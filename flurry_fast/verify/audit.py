@@ -144,7 +144,7 @@ def audit(store: CellStore, files: ArchiveFileSystem, topic: str, progress: Prog
     archived = {(chain.incarnation, chain.partition): chain for chain in chains(files, topic)}
     jobs = []
     for partition in result.partitions:
-        chain = archived.pop((partition.column.incarnation, partition.column.partition), None)
+        chain = archived.get((partition.column.incarnation, partition.column.partition))
         check = check_chain(chain) if chain is not None else None
         if chain is None or check is None:
             partition.blocks = partition.ahead = len(cells.get(partition.column, {}))

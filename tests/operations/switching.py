@@ -173,9 +173,7 @@ class LogSource:
 class Installation:
     """Two partitions of 30 reports, of which the old plan's consumer took only a part."""
 
-    def __init__(
-        self, logs: Logs = LOGS, taken: int = 3, plan: _core.Plan = OLD, root: Path | None = None
-    ) -> None:
+    def __init__(self, logs: Logs = LOGS, taken: int = 3, plan: _core.Plan = OLD, root: Path | None = None) -> None:
         self.root = root
         self.logs = copy.deepcopy(logs)
         self.store = MemoryStore()

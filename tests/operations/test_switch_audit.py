@@ -8,13 +8,15 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from flurry_fast.archive.chain import Chain
 from flurry_fast.archive.filesystem import LocalFileSystem
-from flurry_fast.operations.reset import fence
+from flurry_fast.operations.reset import ResetRefused, apply, fence, prepare, to_earliest, to_offset
 from flurry_fast.operations.switch import SwitchUnfinished, abort
 from flurry_fast.spans import Range
 from flurry_fast.verify.audit import Audit, audit
 
 from ..verify.logs import TOPIC, Consumer
+from .logs import MemoryLog
 from .switching import NEW, OLD, Installation
 
 
@@ -64,7 +66,6 @@ def test_it_is_the_same_amid_a_switch_and_after_one_that_was_taken_back(there: I
         there.switch(NEW)
     assert audited(there).problems() == []
     there.stop_after = None
-    there.seams().run  # noqa: B018 - nothing is run: the new plan's positions alone were put
     abort(there.registry(), lambda: 0)
     there.consumer(OLD).run()
     result = audited(there)
@@ -112,17 +113,34 @@ def test_a_plan_that_is_opened_again_must_not_have_counted_between(tmp_path: Pat
     assert any("open from 0 to 30, 39 to now only" in problem for problem in audited(there).problems())
 
 
-def test_what_the_record_of_a_switch_says_is_what_is_audited(there: Installation) -> None:
-    """A switch whose X lay elsewhere would not pass."""
+def test_the_plans_are_audited_where_the_switch_says_that_they_met(there: Installation) -> None:
+    """Were X one lower, the old plan would have counted a record that is not its own."""
     registry, store = there.registry(), there.store
-    switches = sorted(registry.plan_ends().items())
-    (revision, incarnation), ends = switches[0]
-    moved = {number: end - 1 for number, end in ends.items()}
-    other = dataclasses.replace(registry.history()[1], revision=revision + 1000)
-    registry.end_plan(other, incarnation, moved)
-    row = b"topic|" + TOPIC.encode()
-    name = next(name for name in store.scan_control(row) if name.startswith(b"ends|") and revision + 1000 in name[5:13])
-    value = store.scan_control(row)[name].value
-    true_name = next(name for name in store.scan_control(row) if name[5:13] == revision.to_bytes(8))
-    store.put_control(row, true_name, revision + 1, value)
-    assert audited(there).problems() != []
+    (revision, incarnation), ends = min(registry.plan_ends().items())
+    elsewhere = dataclasses.replace(registry.history()[1], revision=9)
+    registry.end_plan(elsewhere, incarnation, {number: end - 1 for number, end in ends.items()})
+    row, names = (
+        b"topic|" + TOPIC.encode(),
+        [b"ends|" + number.to_bytes(8) + incarnation.to_bytes(4) for number in (revision, 9)],
+    )
+    store.put_control(row, names[0], 9, store.scan_control(row)[names[1]].value)
+    problems = audited(there).problems()
+    assert any("ends at 30, but its plan was open from 0 to 29, 39 to now only" in problem for problem in problems)
+    assert any(f"plan {NEW.id:08x}" in problem for problem in problems)
+
+
+def test_a_reset_goes_no_further_down_than_the_plan_was_opened_last(there: Installation) -> None:
+    log = MemoryLog(there.logs)
+
+    def chains(incarnation: int, partition: int) -> Chain:
+        assert there.root is not None
+        return Chain(LocalFileSystem(there.root), TOPIC, incarnation, partition)
+
+    with pytest.raises(ResetRefused, match="this plan counts it from 39 on"):
+        prepare(there.store, there.registry(), chains, log, {0: to_offset(20)})
+    reset = prepare(there.store, there.registry(), chains, log, {0: to_earliest(), 1: to_earliest()})
+    assert [move.after.position for move in reset.moves] == [39, 39]
+    apply(there.store, there.registry(), reset)
+    there.produce(78)
+    there.assert_exact()
+    assert audited(there).problems(complete=True) == []
