@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,14 +19,17 @@ from flurry_fast.archive import encoding
 from flurry_fast.archive import footer as footers
 from flurry_fast.archive.footer import Footer
 
+if TYPE_CHECKING:
+    from flurry_fast._core import ArrowArray
+
 COMPRESSION_LEVEL = 1
 
 
 class Format(Protocol):
     """What the bytes of a file are."""
 
-    def write(self, sink: pa.NativeFile, footer: Footer, batches: Sequence[pa.RecordBatch]) -> None:
-        """Write the rows, each batch by itself, and the footer."""
+    def write(self, sink: pa.NativeFile, footer: Footer, batches: Sequence[ArrowArray]) -> None:
+        """Write the rows, each record batch by itself, and the footer."""
 
     def read(self, source: pa.NativeFile, where: str) -> tuple[Footer, int]:
         """The footer, and how many batches the file holds. Raises StoreCorrupt, naming the file `where`."""
@@ -41,12 +44,12 @@ class Parquet:
 
     compression_level: int = COMPRESSION_LEVEL
 
-    def write(self, sink: pa.NativeFile, footer: Footer, batches: Sequence[pa.RecordBatch]) -> None:
-        schema = batches[0].schema if batches else pa.record_batch(archive_schema()).schema
-        largest = max((batch.num_rows for batch in batches), default=0)
+    def write(self, sink: pa.NativeFile, footer: Footer, batches: Sequence[ArrowArray]) -> None:
+        schema = pa.record_batch(batches[0] if batches else archive_schema()).schema
+        largest = max((len(batch) for batch in batches), default=0)
         with pq.ParquetWriter(sink, schema, **encoding.options(schema, largest, self.compression_level)) as out:
             for batch in batches:
-                out.write_batch(batch, row_group_size=batch.num_rows)
+                out.write_batch(pa.record_batch(batch), row_group_size=len(batch))
                 trials.fail_point("archive.file.inside")
             out.add_key_value_metadata(footer.encode())
 

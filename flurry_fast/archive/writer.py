@@ -8,8 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from flurry_fast import trials
 from flurry_fast._core import RowChecksum
 from flurry_fast.archive.chain import Chain
@@ -18,7 +16,7 @@ from flurry_fast.errors import FlurryFastError, StoreCorrupt
 from flurry_fast.positions import ArchivePosition
 
 if TYPE_CHECKING:
-    from flurry_fast._core import ArchiveChunk
+    from flurry_fast._core import ArchiveChunk, ArrowArray
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,7 @@ def publish(chain: Chain, chunk: ArchiveChunk, verify: Callable[[], None]) -> Pu
     chain's), StoreCorrupt.
     """
     writer = uuid.uuid4().hex
-    batches = [pa.record_batch(batch) for batch in chunk.batches]
-    return _publish(chain, chunk_footer(chain, chunk, writer), batches, verify)
+    return _publish(chain, chunk_footer(chain, chunk, writer), chunk.batches, verify)
 
 
 def record_gap(chain: Chain, start: int, end: int, reason: str, verify: Callable[[], None]) -> Publication:
@@ -84,7 +81,7 @@ def record_gap(chain: Chain, start: int, end: int, reason: str, verify: Callable
     return _publish(chain, footer, [], verify)
 
 
-def _publish(chain: Chain, footer: Footer, batches: list[pa.RecordBatch], verify: Callable[[], None]) -> Publication:
+def _publish(chain: Chain, footer: Footer, batches: list[ArrowArray], verify: Callable[[], None]) -> Publication:
     temporary = chain.temporary(footer.writer)
     try:
         size = _write(chain, temporary, footer, batches)
@@ -103,7 +100,7 @@ def _publish(chain: Chain, footer: Footer, batches: list[pa.RecordBatch], verify
     return Publication(ours, position, size)
 
 
-def _write(chain: Chain, temporary: str, footer: Footer, batches: list[pa.RecordBatch]) -> int:
+def _write(chain: Chain, temporary: str, footer: Footer, batches: list[ArrowArray]) -> int:
     """Write, make durable, read the footer again; the file's size in bytes."""
     files = chain.files
     trials.fail_point("archive.file.before")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -21,6 +21,13 @@ CellKey = tuple[str, bytes, bytes]  # table, row, qualifier
 STORE_ID = bytes(range(16))
 
 
+class Late(NamedTuple):
+    """A put that is still on its way; `row` where it is one of the control table."""
+
+    land: Callable[[], object]
+    row: bytes | None = None
+
+
 class CellWorld:
     """Every cell there is. Landing is where the invariants are looked at."""
 
@@ -28,7 +35,7 @@ class CellWorld:
         self._world = world
         self.blocks: dict[CellKey, tuple[int, bytes]] = {}
         self.control: dict[tuple[bytes, bytes], ControlCell] = {}
-        self.late: list[Callable[[], None]] = []
+        self.late: list[Late] = []
 
     def land_block(self, key: CellKey, timestamp: int, value: bytes) -> None:
         """A put arrives."""
@@ -49,6 +56,25 @@ class CellWorld:
             self.control[row, qualifier] = ControlCell(timestamp, value)
             if row == POSITIONS_ROW:
                 self._world.checks.position(qualifier, timestamp, value)
+            elif qualifier == STATE:
+                self._world.state_changed()
+
+
+class PlainCells:
+    """Cells without anybody who looks: a copy of a store, on its way back."""
+
+    def __init__(
+        self, control: dict[tuple[bytes, bytes], ControlCell], blocks: dict[CellKey, tuple[int, bytes]]
+    ) -> None:
+        self.control, self.blocks = control, blocks
+
+    def land_control(self, row: bytes, qualifier: bytes, timestamp: int, value: bytes) -> None:
+        old = self.control.get((row, qualifier))
+        if old is None or timestamp > old.timestamp:
+            self.control[row, qualifier] = ControlCell(timestamp, value)
+
+    def land_block(self, key: CellKey, timestamp: int, value: bytes) -> None:
+        raise AssertionError("a copy is not counted into")
 
 
 class PlainStore(CellStore):
@@ -56,7 +82,7 @@ class PlainStore(CellStore):
 
     kind = "model"
 
-    def __init__(self, cells: CellWorld) -> None:
+    def __init__(self, cells: CellWorld | PlainCells) -> None:
         self._cells = cells
 
     @property
@@ -120,14 +146,14 @@ class UnreliableStore(PlainStore):
     def __init__(self, world: World, watch: Watch) -> None:
         super().__init__(world.cells)
         self._world, self._watch = world, watch
-        self.dead = False
+        self.dead = self.calm = False
 
     def _call(self, apply: Callable[[], T]) -> T:
         world = self._world
         if self.dead:
             raise Killed
         world.interleave()
-        if world.faults:
+        if world.faults and not self.calm:
             if self.dead:
                 raise Killed
             what = world.draw.weighted(CALL)
@@ -153,17 +179,17 @@ class UnreliableStore(PlainStore):
         self.dead = True
         raise Killed
 
-    def _put(self, apply: Callable[[], None]) -> None:
+    def _put(self, apply: Callable[[], object], row: bytes | None = None) -> None:
         world = self._world
         if world.faults:
             what = world.draw.weighted(PUT)
             if what == 1:
                 world.happened["put delayed"] += 1
-                world.cells.late.append(apply)
+                world.cells.late.append(Late(apply, row))
                 raise StoreUnavailable("on its way")
             if what == 2:
                 world.happened["put repeated later"] += 1
-                world.cells.late.append(apply)
+                world.cells.late.append(Late(apply, row))
         self._call(apply)
 
     def read(self, table: str, qualifier: bytes, rows: Column) -> Cells:
@@ -189,7 +215,7 @@ class UnreliableStore(PlainStore):
                 if fate == 1:
                     land(key, value)()
                 elif fate == 2:
-                    cells.late.append(land(key, value))
+                    cells.late.append(Late(land(key, value)))
             raise StoreUnavailable("some of it was applied")
         self._put(lambda: [cells.land_block(key, timestamp, value) for key, value in puts] and None)
         self._watch.written(puts, timestamp)
@@ -213,7 +239,7 @@ class UnreliableStore(PlainStore):
     def put_control(self, row: bytes, qualifier: bytes, timestamp: int, value: bytes) -> None:
         if row == POSITIONS_ROW:
             self._watch.puts_position(qualifier, timestamp, value)
-        self._put(lambda: super(UnreliableStore, self).put_control(row, qualifier, timestamp, value))
+        self._put(lambda: super(UnreliableStore, self).put_control(row, qualifier, timestamp, value), row)
 
     def put_control_if_absent(self, row: bytes, qualifier: bytes, timestamp: int, value: bytes) -> ControlCell:
         return self._call(lambda: super(UnreliableStore, self).put_control_if_absent(row, qualifier, timestamp, value))

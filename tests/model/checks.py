@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from flurry_fast.archive.footer import Footer
-from flurry_fast.positions import decode_position, parse_control_qualifier
+from flurry_fast.positions import CountersPosition, decode_position, parse_control_qualifier
 from flurry_fast.stores.base import Cells, Column
 from flurry_fast.verify.blocks import parse_qualifier
 from model.cells import STORE_ID, CellKey, Watch
@@ -19,7 +19,7 @@ from model.errors import Violation
 from model.oracle import Oracle
 
 if TYPE_CHECKING:
-    from model.process import Process
+    from model.process import Actor
     from model.world import World
 
 _ROW = struct.Struct(">qI")
@@ -52,6 +52,8 @@ class Checks:
         if not value:
             raise Violation("no-delete", f"an empty value for {key}: a delete in disguise")
         oracles = self.oracles(parse_qualifier(qualifier))
+        for oracle in oracles[-1:]:
+            self.require("closed-plan", oracle.limit is None or timestamp <= oracle.limit, f"{key} at {timestamp}")
         made["explicit-timestamp"] += 1
         if not 0 < timestamp <= max((oracle.log.end for oracle in oracles), default=0):
             raise Violation("explicit-timestamp", f"a cell of {key} at {timestamp}, above every log it can come from")
@@ -81,20 +83,45 @@ class Checks:
         plan, incarnation, partition, generation = parse_control_qualifier(qualifier)
         stated = decode_position(value, timestamp, STORE_ID)
         oracles = self.oracles((plan, incarnation, partition))
+        if not oracles:  # it gets its oracle when it is opened
+            self.require(
+                "plan-and-log-identity", self._world.closing_for(plan), "a position of a plan that is not open"
+            )
+            return
         self.require(
             "explicit-timestamp",
             timestamp <= max((oracle.log.end for oracle in oracles), default=0),
             f"a position of partition {partition} at {timestamp}, above its log",
         )
-        if generation != self._world.generation() or "log cut" in self._world.excuses:
+        if plan != self._world.column(partition)[0]:
+            return  # placed for a plan that is to be opened: looked at when it is
+        if generation == self._world.generation():
+            self.in_force((plan, incarnation, partition), stated)
+        elif self._world.stands("counters", partition) is None:
+            self._world.excuses.add("begun under a reset")
+
+    def in_force(self, column: Column3, stated: CountersPosition) -> None:
+        """A position that whoever starts now believes."""
+        if "log cut" in self._world.excuses:
             return
+        timestamp, partition, oracles = stated.position, column[2], self.oracles(column)
         self.made["position-covers"] += 1
-        missing = self.missing((plan, incarnation, partition), stated.position)
+        missing = self.missing(column, timestamp)
         if missing:
             raise Violation("position-covers", f"position {timestamp} of partition {partition}, but {missing}")
         if stated.crc is not None and timestamp:
             crc = oracles[-1].log.crcs[timestamp - 1]
             self.require("position-crc", stated.crc == crc, f"position {timestamp} has CRC {stated.crc}, not {crc}")
+        if stated.max_bucket is not None:
+            self.made["highest-bucket"] += 1
+            for (_, row), history in oracles[-1].blocks.items():
+                bucket = int.from_bytes(row[-4:])
+                if bucket > stated.max_bucket and history.count(timestamp):
+                    raise Violation(
+                        "highest-bucket",
+                        f"position {timestamp} of partition {partition} says {stated.max_bucket}, "
+                        f"but a record below counted in {bucket}",
+                    )
 
     def missing(self, column: Column3, position: int) -> str | None:
         """A block that lacks a record below a position; None if none does."""
@@ -136,7 +163,7 @@ class Checks:
 
     # --- commits -------------------------------------------------------------------------------------------------
 
-    def commit(self, process: Process, partition: int, offset: int) -> None:
+    def commit(self, process: Actor, partition: int, offset: int) -> None:
         """Never above what every sink of the process has."""
         world = self._world
         if process.outdated() or "log cut" in world.excuses:
@@ -153,7 +180,7 @@ class Checks:
 class ProcessWatch(Watch):
     """Checks on what one process sends."""
 
-    def __init__(self, process: Process, checks: Checks) -> None:
+    def __init__(self, process: Actor, checks: Checks) -> None:
         self._process, self._checks = process, checks
         self.identified = self.verified = False
         self.acked: dict[CellKey, int] = {}
@@ -202,7 +229,7 @@ class ProcessWatch(Watch):
         checks, process = self._checks, self._process
         for partition, position in positions:
             start = self.assigned.get(partition, 0)
-            self.starts[partition, position] = min(start, self.starts.get((partition, position), start))
+            self.starts[partition, position] = max(start, self.starts.get((partition, position), 0))
         if "log cut" in process.world.excuses or process.outdated():
             return
         for partition, keys, timestamp in parts:
@@ -230,6 +257,8 @@ class ProcessWatch(Watch):
 
     def puts_position(self, qualifier: bytes, timestamp: int, value: bytes) -> None:
         checks, process = self._checks, self._process
+        if process.group is None and not self.job_end:
+            return  # an operator's own
         checks.require("registry-read-before-put", self.verified, "a position without a registry read before")
         plan, incarnation, partition, _ = parse_control_qualifier(qualifier)
         end = self.job_end.get(partition, timestamp)

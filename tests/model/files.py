@@ -30,7 +30,7 @@ class MemoryFile:
     def __init__(self) -> None:
         self.content = b""
         self.footer: Footer | None = None
-        self.rows: list[pa.RecordBatch] = []
+        self.rows: list[Any] = []
 
     def __enter__(self) -> MemoryFile:
         return self
@@ -50,13 +50,16 @@ class MemoryFile:
 class LightFormat:
     """Rows and footer as they are."""
 
-    def write(self, sink: Any, footer: Footer, batches: Sequence[pa.RecordBatch]) -> None:
+    def write(self, sink: Any, footer: Footer, batches: Sequence[Any]) -> None:
         sink.footer, sink.rows = footer, list(batches)
 
     def read(self, source: Any, where: str) -> tuple[Footer, int]:
         if source.footer is None:
             raise StoreCorrupt(f"{where} is no file of the archive.")
         return source.footer, len(source.rows)
+
+    def columns(self, source: Any, names: Sequence[str]) -> pa.Table:
+        return pa.Table.from_batches([pa.record_batch(rows) for rows in source.rows]).select(list(names))
 
 
 class MemoryFiles(ArchiveFileSystem):

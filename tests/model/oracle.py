@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from bisect import bisect_left
+from collections.abc import Callable, Iterator
 
 from flurry_fast.verify.blocks import FORMAT
 from model.log import Log
@@ -12,6 +13,7 @@ from model.records import PLANS, Group, additions, names, varint
 
 _HEAD = struct.Struct(">BQII")
 _SMALL = [bytes((value,)) for value in range(128)]
+_BODIES: dict[tuple[int, ...], bytes] = {}  # of all schedules
 Name = tuple[str, bytes]  # table, row
 
 
@@ -34,6 +36,10 @@ class History:
         self.offsets.append(offset)
         self._groups.append(groups)
 
+    def items(self) -> Iterator[tuple[int, tuple[Group, ...]]]:
+        """Offsets and what they added."""
+        return zip(self.offsets, self._groups, strict=True)
+
     def count(self, end: int) -> int:
         """How many records below `end` added something."""
         return bisect_left(self.offsets, end)
@@ -45,12 +51,20 @@ class History:
             return None
         body = self._bodies.get(wanted)
         if body is None:
-            if wanted < self._folded:
-                self._reset()
-            while self._folded < wanted:
-                self._fold(self._groups[self._folded])
-                self._folded += 1
-            body = self._bodies[wanted] = self._encode()
+            # Additions live as long as the process, so their ids name them; short histories come again and again.
+            key = (id(self._caps), *map(id, self._groups[:wanted]))
+            body = self._bodies[wanted] = _BODIES.get(key) or self._work_out(wanted, key)
+        return body
+
+    def _work_out(self, wanted: int, key: tuple[int, ...]) -> bytes:
+        if wanted < self._folded:
+            self._reset()
+        while self._folded < wanted:
+            self._fold(self._groups[self._folded])
+            self._folded += 1
+        if len(_BODIES) > 300_000:
+            _BODIES.clear()
+        body = _BODIES[key] = self._encode()
         return body
 
     def _fold(self, groups: tuple[Group, ...]) -> None:
@@ -71,10 +85,11 @@ class History:
                 held[place] += amount
 
     def _encode(self) -> bytes:
-        parts = [varint(len(self._own))]
+        small = _SMALL
+        parts = [small[len(self._own)]]
         for number in sorted(self._own):
             own, other = self._own[number], self._other.get(number)
-            parts += (varint(number), varint(len(own)), b"\x01" if other is not None else b"\x00")
+            parts += (varint(number), small[len(own)], b"\x01" if other is not None else b"\x00")
             last = b""
             for key in sorted(own):
                 shared = 0
@@ -82,8 +97,8 @@ class History:
                     if one != two:
                         break
                     shared += 1
-                parts += (varint(shared), varint(len(key) - shared), key[shared:])
-                parts += [_SMALL[value] if value < 128 else varint(value) for value in own[key]]
+                parts += (small[shared], small[len(key) - shared], key[shared:])
+                parts += [small[value] if value < 128 else varint(value) for value in own[key]]
                 last = key
             if other is not None:
                 parts += [varint(value) for value in other]
@@ -96,6 +111,7 @@ class Oracle:
     def __init__(self, plan: int, log: Log, first: int = 0) -> None:
         self.plan, self.log, self.first = plan, log, first
         self.next = first
+        self.limit: int | None = None  # the plan is closed: it counts nothing from here on
         self.blocks: dict[Name, History] = {}
         self._id = PLANS[plan].plan.id
         self._caps = PLANS[plan].caps
@@ -112,6 +128,20 @@ class Oracle:
                 if history is None:
                     history = self.blocks[name] = History(self._caps)
                 history.add(offset, groups)
+
+    def without(self, lost: Callable[[Name], tuple[int, int]]) -> Oracle:
+        """The same, but for what each block lacks: records from an offset up to, and without, another one."""
+        self.extend()
+        other = Oracle(self.plan, self.log, self.first)
+        other.next = self.next
+        for name, history in self.blocks.items():
+            start, end = lost(name)
+            kept = History(self._caps)
+            for offset, groups in history.items():
+                if not start <= offset < end:
+                    kept.add(offset, groups)
+            other.blocks[name] = kept
+        return other
 
     def value(self, name: Name, end: int) -> bytes | None:
         """The cell of a block at timestamp `end`, to the byte; None where there can be none."""

@@ -14,7 +14,7 @@ from flurry_fast.consumer.loop import Consumer
 from flurry_fast.consumer.memory import Governor
 from flurry_fast.consumer.ports import Listener
 from flurry_fast.errors import FlurryFastError, RegistryMismatch, StoreCorrupt, StoreUnavailable
-from flurry_fast.registry import Registry
+from flurry_fast.registry import Registration, Registry
 from flurry_fast.sinks.archive import ArchiveSink
 from flurry_fast.sinks.base import Sink
 from flurry_fast.sinks.counters import CountersSink
@@ -92,22 +92,59 @@ class Engine:
         self._inner.acknowledge(flush)
 
 
-class Process:
+class Actor:
+    """A process as stores and topic see it: a consumer, or an operator's command."""
+
+    registration: Registration
+
+    def __init__(self, world: World, kinds: tuple[str, ...]) -> None:
+        self.world, self.kinds = world, kinds
+        self.clock = Clock()
+        self.alive = True
+        self.group: Group | None = None
+        self.watch: ProcessWatch
+        self.store: UnreliableStore
+        self.files: UnreliableFiles
+
+    def identify(self) -> int:
+        """Which topic it is, asked of the broker."""
+        if self.world.faults and self.world.draw.chance(0.01):
+            self.world.happened["identity not told"] += 1
+            raise StoreUnavailable("the broker does not say which topic it is")
+        self.watch.identified = True
+        return self.world.topic.incarnation
+
+    def outdated(self) -> bool:
+        """Whether what it started with is not what is in force."""
+        registration, world = self.registration, self.world
+        return registration.incarnation != world.topic.incarnation or world.state_of_registry() != (
+            registration.revision,
+            registration.generation,
+            registration.plan,
+        )
+
+    def die(self) -> None:
+        """kill -9: nothing it does arrives any more but what is on its way."""
+        self.alive = False
+        self.store.dead = self.files.dead = True
+
+
+class Process(Actor):
     """A member of a consumer group, until somebody takes its partitions away: then it may not know that yet."""
 
     def __init__(self, world: World, group: Group, plan: int | None = None) -> None:
-        self.world, self.group = world, group
-        self.kinds = group.kinds
-        self.clock = Clock()
+        super().__init__(world, group.kinds)
+        self.group = group
         self.looping = self.working = False
-        self.alive = True
+        self._noticed: dict[tuple[int, str], str] = {}
         number = world.plan if plan is None else plan
         self.watch = ProcessWatch(self, world.checks)
         self.store = UnreliableStore(world, self.watch)
-        registry = Registry(self.store, TOPIC, self._identify)
+        registry = Registry(self.store, TOPIC, self.identify)
         plan_value = PLANS[number].plan
+        self.store.calm = not world.draw.chance(0.3)  # most starts are not what a schedule is about
         self.registration = registry.open(plan_value.id, plan_value.toml, world.partitions)
-        self.first_topic = world.topic
+        self.store.calm = False
         inner = _core.Engine(
             plan_value,
             incarnation=self.registration.incarnation,
@@ -161,25 +198,10 @@ class Process:
         self.workers.append(worker)
         return worker
 
-    def _identify(self) -> int:
-        if self.world.faults and self.world.draw.chance(0.01):
-            raise StoreUnavailable("the broker does not say which topic it is")
-        self.watch.identified = True
-        return self.world.topic.incarnation
-
     @property
     def busy(self) -> bool:
         """In the midst of a call, on either thread."""
         return self.looping or self.working
-
-    def outdated(self) -> bool:
-        """Whether what it started with is not what is in force."""
-        registration, world = self.registration, self.world
-        return registration.incarnation != world.topic.incarnation or world.state_of_registry() != (
-            registration.revision,
-            registration.generation,
-            registration.plan,
-        )
 
     # --- getting on ----------------------------------------------------------------------------------------------
 
@@ -244,7 +266,9 @@ class Process:
         """A sink that stopped must have had a reason."""
         for number, partition in self.loop.assignment.partitions.items():
             for sink, reason in partition.stopped.items():
-                self.world.stopped(self, number, sink, reason)
+                if self._noticed.get((number, sink)) != reason:
+                    self._noticed[number, sink] = reason
+                    self.world.stopped(self, number, sink, reason)
 
     def leave(self) -> None:
         """An orderly end: drain, commit, leave."""
@@ -256,8 +280,7 @@ class Process:
         self.die()
 
     def die(self) -> None:
-        self.alive = self.source.joined = False
-        self.store.dead = self.files.dead = True
+        super().die()
         self.world.buried(self)
 
     def durable(self) -> bool:
@@ -293,17 +316,16 @@ class Stats:
 class LogSource:
     """The topic as a member of the group reads it: by name, whatever topic has that name now."""
 
-    def __init__(self, world: World, process: Process) -> None:
+    def __init__(self, world: World, process: Actor) -> None:
         self._world, self._process = world, process
         self.stats = Stats()
         self.listener: Listener | None = None
         self.next: dict[int, int] = {}
         self._paused: set[int] = set()
         self._news: list[tuple[str, set[int]]] = []
-        self.joined = False
 
     def subscribe(self, listener: Listener) -> None:
-        self.listener, self.joined = listener, True
+        self.listener = listener
 
     def tell(self, kind: str, partitions: set[int]) -> None:
         """The group has news; it is heard at a drain."""
@@ -319,8 +341,8 @@ class LogSource:
 
     def drain(self, max_messages: int, max_bytes: int, timeout: float) -> tuple[Any, list[Any]]:
         world, draw = self._world, self._world.draw
-        assert self.listener is not None
-        while self._news:
+        assert self.listener is not None or not self._news
+        while self._news and self.listener is not None:
             if self._news[0][0] == "lost" and world.faults and draw.chance(0.7):
                 break  # it does not know yet
             kind, partitions = self._news.pop(0)
@@ -376,11 +398,12 @@ class LogSource:
         return log.start, log.end
 
     def committed(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
-        held = self._process.group.commits
+        held = self._process.group.commits if self._process.group is not None else {}
         return {number: held[number] for number in partitions if number in held}
 
     def commit(self, offsets: Mapping[int, tuple[int, str]], *, asynchronous: bool) -> None:
         world, group = self._world, self._process.group
+        assert group is not None
         for number, (offset, metadata) in offsets.items():
             world.checks.commit(self._process, number, offset)
             if group.owners.get(number) is not self._process or (world.faults and world.draw.chance(0.1)):
@@ -397,7 +420,7 @@ class LogSource:
 class SteppedWorker:
     """Jobs run when the schedule says so, or when somebody waits for them."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Actor) -> None:
         self.process = process
         self._jobs: list[tuple[Callable[[], Any], SteppedJob]] = []
 

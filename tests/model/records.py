@@ -84,7 +84,7 @@ Addition = tuple[tuple[bytes, int], tuple[Group, ...]]
 def _make_pool() -> list[Pooled]:
     draw = random.Random(7)
     pool = []
-    while len(pool) < 28:
+    while len(pool) < 20:
         report = generate.Generator(draw, odd=0.0).report(draw.choice(generate.PROTOCOLS), draw.randint(0, 2))
         report["api_key"] = draw.choice(("A", "A", "B"))
         report["reported_at_ms"] = NOW_MS

@@ -13,6 +13,20 @@ STEPS = (
     0.98,
     1.0,
 )  # produce, a process steps, late write, spawn, kill, rebalance, event
+MANY = (0.21, 0.83, 0.86, 0.88, 0.905, 0.935, 1.0)
+ALL = (
+    "reset",
+    "copy",
+    "copy",
+    "copy",
+    "switch",
+    "retention",
+    "stall",
+    "overrun",
+    "record_gap",
+    "recreate",
+    "foreigner",
+)
 
 
 @dataclass(frozen=True)
@@ -39,5 +53,11 @@ SCENARIOS = {
     "retention": Scenario(events=("retention",)),
     "recreate": Scenario(events=("recreate",)),
     "truncate": Scenario(events=("truncate",), halves=True),
+    "reset": Scenario(events=("reset", "fence"), archive=0.4),
+    "gap": Scenario(events=("overrun", "record_gap"), archive=0.6),
+    "restore": Scenario(events=("copy",), archive=0.3, steps=MANY),
+    "control lost": Scenario(events=("lose_control", "retention"), archive=1.0, apart=0.0, weight=0.5),
+    "switch": Scenario(events=("switch",), archive=0.4),
+    "everything": Scenario(events=ALL, weight=2.0, steps=MANY),
     "foreigner": Scenario(events=("foreigner",), weight=0.3),
 }

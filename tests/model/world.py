@@ -17,16 +17,18 @@ from flurry_fast.archive.footer import Footer
 from flurry_fast.archive.format import PARQUET, Format
 from flurry_fast.config.model import Archive, Consume, Counters
 from flurry_fast.errors import RegistryMismatch, StoreUnavailable
-from flurry_fast.positions import POSITIONS_ROW, control_qualifier
+from flurry_fast.operations import reset
+from flurry_fast.positions import POSITIONS_ROW, control_qualifier, decode_position
 from flurry_fast.registry import Registry, State
 from flurry_fast.stores.base import INSTALLATION, ControlCell
 from flurry_fast.verify import blocks
-from model.cells import CellWorld, PlainStore
+from model.cells import STORE_ID, CellKey, CellWorld, PlainCells, PlainStore
 from model.checks import Checks, Column3
 from model.draw import Draw
 from model.errors import Killed, Violation
 from model.files import LightFormat, MemoryFiles
 from model.log import Log, Topic
+from model.operator import Command, abort_switch, attempt, fence, record_gap, reset_positions, switch_plan
 from model.oracle import Oracle
 from model.process import TOPIC, Process
 from model.records import NOW_MS, PLANS, POOL, TICK_MS
@@ -97,6 +99,10 @@ class World:
             self.groups = [Group(("archive",)), Group(("counters",))]
             self.excuses.add("counters first")
         self.processes: list[Process] = []
+        self.pending: tuple[str, Command] | None = None
+        self.backup: Backup | None = None
+        self._strides = 0
+        self.given_up: set[tuple[str, int]] = set()
 
     # --- what is so ----------------------------------------------------------------------------------------------
 
@@ -144,6 +150,58 @@ class World:
         )
         return None if cell is None else cell.timestamp
 
+    def closing_for(self, plan: int) -> bool:
+        """Whether the open plan is being closed for this one."""
+        state = self.registry_state()
+        return state is not None and state.closing == plan
+
+    def stride(self) -> int:
+        """How far apart generations are: as if at random, never the same again."""
+        self._strides += 1
+        return 1000 + self._strides
+
+    def state_changed(self) -> None:
+        """Another state of the registry is in force: whatever positions it brings must be true."""
+        state = self.registry_state()
+        if state is None:
+            return
+        number = next(place for place, known in enumerate(PLANS) if known.plan.id == state.plan)
+        if number != self.plan:
+            self._plan_opened(number)
+        for partition in range(self.partitions):
+            qualifier = control_qualifier(state.plan, self.topic.incarnation, partition, state.generation)
+            cell = self.cells.control.get((POSITIONS_ROW, qualifier))
+            if cell is not None:
+                stated = decode_position(cell.value, cell.timestamp, STORE_ID)
+                self.checks.in_force((state.plan, self.topic.incarnation, partition), stated)
+            elif any(key[1][:10] == qualifier[:10] for key in self.cells.control if key[0] == POSITIONS_ROW):
+                self.excuses.add("begun under a reset")
+
+    def _plan_opened(self, number: int) -> None:
+        """The old plan ended where its positions are; the new one counts from there."""
+        generation = self.generation()
+        for partition, log in enumerate(self.topic.logs):
+            old_column = self.column(partition)
+            old = self.cells.control.get((POSITIONS_ROW, control_qualifier(*old_column, generation)))
+            column = (PLANS[number].plan.id, self.topic.incarnation, partition)
+            new = self.cells.control.get((POSITIONS_ROW, control_qualifier(*column, generation)))
+            if old is None:  # it never began there, so the new plan begins on its own
+                self.oracles.setdefault(column, [Oracle(number, log)])
+                continue
+            end = old.timestamp
+            there = new is not None and new.timestamp == end
+            self.checks.require("switch-at-one-offset", there, f"partition {partition}: {end} and {new}")
+            self.oracles[old_column][-1].limit = end
+            before = self.oracles.get(column)
+            if before is None:
+                self.oracles[column] = [Oracle(number, log, end)]
+            else:  # it was open before: what lies between is never in its blocks
+                closed = before[-1].limit
+                since = closed if closed is not None else before[-1].first
+                self.oracles[column] = [before[-1].without(lambda _, since=since, end=end: (since, end))]
+        self.plan, self.backup = number, None  # a switch voids older backups
+        self.say("plan opened")
+
     def claimed(self, path: str) -> None:
         """A name of the archive was claimed."""
         folder, _, name = path.rpartition("/")
@@ -158,10 +216,9 @@ class World:
 
     def stopped(self, process: Process, partition: int, sink: str, reason: str) -> None:
         """A sink of a process takes nothing more: did it have to?"""
-        key = next((word for word, _ in STOPS if word in reason), reason)
+        key, excuses = next(((word, excuses) for word, excuses in STOPS if word in reason), (reason, set()))
         self.stops[f"{sink}: {key}"] += 1
-        excuse = next((excuse for word, excuse in STOPS if word in reason), None)
-        holds = process.outdated() or excuse in self.excuses
+        holds = process.outdated() or excuses & self.excuses
         self.checks.require("no-needless-stop", holds, f"the {sink} of partition {partition} stopped: {reason}")
 
     # --- what happens --------------------------------------------------------------------------------------------
@@ -225,7 +282,7 @@ class World:
         late = self.cells.late
         if late:
             self.say("late write")
-            late.pop(self.draw.below(len(late)))()
+            late.pop(self.draw.below(len(late))).land()
 
     def spawn(self) -> None:
         """A process starts, joins its group, and is given partitions."""
@@ -322,6 +379,7 @@ class World:
         limit = min((position for position in stands if position is not None), default=0) if None not in stands else 0
         if limit > log.start:
             log.start += 1 + self.draw.below(limit - log.start)
+            self.excuses.add("retention")  # ghosts that read below
             self.say("retention")
 
     def recreate(self) -> None:
@@ -331,6 +389,7 @@ class World:
             self.topic = Topic(self.topic.incarnation + 1, self.partitions)
             self.topics[self.topic.incarnation] = self.topic
             self._open_columns()
+            self.backup = None  # it knows nothing of this topic
             for group in self.groups:
                 group.commits.clear()
             for _ in range(self.draw.pick((0, 2, 12))):
@@ -363,23 +422,139 @@ class World:
         for _ in range(self.draw.below(lost + 4)):
             self.produce()
 
+    def overrun(self) -> None:
+        """Retention is faster than the consumers: what they have not read yet is gone."""
+        number = self.draw.below(self.partitions)
+        log = self.topic.logs[number]
+        stands = [self.stands(sink, number) for group in self.groups for sink in group.kinds]
+        if self.pending is None and None not in stands and log.end > min(stands):  # type: ignore[type-var]
+            log.start = max(log.start, min(stands) + 1 + self.draw.below(log.end - min(stands)))  # type: ignore
+            self.excuses.add("loss")
+            self.say("overrun")
+
+    def record_gap(self) -> None:
+        """With nobody running, an operator puts the loss on record."""
+        if "loss" not in self.excuses or self.depth:
+            return
+        self.empty()
+        if self.pending is not None:
+            self.command("", lambda _: None)  # the one that died half-way, again
+            return
+        for partition, log in enumerate(self.topic.logs):
+            column = self.column(partition)
+            position = self.stands("counters", partition)
+            if position is not None and position < log.start:
+                qualifier = self.qualifier(column)
+
+                def lost(
+                    name: tuple[str, bytes], position: int = position, log: Log = log, qualifier=qualifier
+                ) -> tuple[int, int]:
+                    base = self.cells.blocks.get((*name, qualifier), (0, b""))[0]
+                    return max(position, base), log.start
+
+                self.oracles[column] = [self.oracles[column][-1].without(lost)]
+        self.command("gap recorded", record_gap(self))
+
+    def reset(self) -> None:
+        """An operator resets positions, whoever is running."""
+        if self.registry_state() is not None:
+            self.command("positions reset", reset_positions(self))
+
+    def fence(self) -> None:
+        if self.registry_state() is not None:
+            self.command("fenced", fence(self))
+
+    def switch(self) -> None:
+        """An operator switches to the other plan, or takes the switch back."""
+        state = self.registry_state()
+        if state is None:
+            return
+        if state.closing is not None and self.draw.chance(0.3):
+            self.pending = None
+            self.command("switch taken back", abort_switch(self))
+        else:
+            self.command("switched", switch_plan(self, 1 - self.plan))
+
+    def command(self, name: str, command: Command) -> None:
+        """Give a command, or the one again that did not go through."""
+        if self.depth:
+            return
+        if self.pending is not None:
+            name, command = self.pending
+        self.pending = (name, command)
+        done = attempt(self, name, command)
+        self.pending = None if done else self.pending
+        if done and name == "gap recorded":
+            self.excuses.discard("loss")
+
+    def copy(self) -> None:
+        """A backup goes on: the control table first, then the blocks, region by region."""
+        if self.backup is None:
+            counted = all(self.stands("counters", number) is not None for number in range(self.partitions))
+            if counted and self.pending is None:
+                self.backup = Backup(dict(self.cells.control))
+                self.say("backup begun")
+        elif self.backup.regions:
+            region = self.backup.regions.pop(self.draw.below(len(self.backup.regions)))
+            for key, cell in self.cells.blocks.items():
+                if sum(key[1]) % 3 == region:
+                    self.backup.blocks[key] = cell
+            self.say("region copied")
+        elif not self.depth:
+            self.restore()
+
+    def restore(self) -> None:
+        """The backup takes the store's place, fenced before anybody sees it; ghosts and late writes are still there."""
+        backup, self.backup = self.backup, None
+        assert backup is not None
+        if self.pending is not None:
+            return
+        draw = self.draw
+        for process in list(self.processes):
+            if not process.busy and draw.chance(0.5):
+                process.die()
+        for group in self.groups:
+            group.owners.clear()
+        self.cells.late = [late for late in self.cells.late if late.row != ROW]  # operators wait out what they gave
+        held = self.cells
+        private = PlainCells(backup.control, backup.blocks)
+        store = PlainStore(private)
+        reset.fence(store, Registry(store, TOPIC, lambda: self.topic.incarnation), self.stride)
+        held.control, held.blocks = private.control, private.blocks
+        self.say("restored")
+        self.state_changed()
+
+    def lose_control(self) -> None:
+        """With nobody running, the control table is lost."""
+        if self.depth or "control lost" in self.excuses or not self.archiving or self.pending is not None:
+            return
+        self.empty()
+        self.excuses.add("control lost")
+        secret = self.cells.control[INSTALLATION, b"secret"]
+        self.cells.control.clear()
+        self.cells.control[INSTALLATION, b"secret"] = secret
+        self.say("control table lost")
+
     def empty(self) -> None:
         """Everybody is stopped, and every write that is under way is waited out."""
         for process in list(self.processes):
             process.die()
         while self.cells.late:
-            self.cells.late.pop(self.draw.below(len(self.cells.late)))()
+            self.cells.late.pop(self.draw.below(len(self.cells.late))).land()
 
     # --- the end -------------------------------------------------------------------------------------------------
 
     def finish(self) -> None:
         """No more faults: a fresh process of each group brings everything to the end; ghosts may still be there."""
         draw = self.draw
+        self.depth = 1  # no operator begins anything any more
         while draw.chance(0.5) and self.processes:
             draw.pick(self.processes).die()
         while self.cells.late and draw.chance(0.5):
-            self.cells.late.pop(draw.below(len(self.cells.late)))()
+            self.cells.late.pop(draw.below(len(self.cells.late))).land()
         self.faults = self.archive_down = False
+        self.depth = 0
+        self._settle()
         ghosts = list(self.processes)
         for group in self.groups:
             process = self._last(group)
@@ -407,9 +582,30 @@ class World:
             group.owners.clear()
             self.final(process)
         while self.cells.late:
-            self.cells.late.pop()()
+            self.cells.late.pop().land()
         for group in self.groups:
             self.final(None, group)
+
+    def _settle(self) -> None:
+        """Commands that died half-way go through now; a switch may also be taken back."""
+        counted = self.registry_state() is not None and all(
+            self.stands("counters", number) is not None for number in range(self.partitions)
+        )
+        if self.pending is not None:
+            name, command = self.pending
+            done = attempt(self, name, command)
+            held_up = not counted or bool(self.excuses & {"loss", "log cut"})
+            self.checks.require("command-finishes", done or held_up, f"{name} does not go through")
+            if name == "gap recorded" and done:
+                self.excuses.discard("loss")
+        state = self.registry_state()
+        if state is not None and state.closing is not None:
+            done = attempt(self, "switched", switch_plan(self, 1 - self.plan))
+            held_up = not counted or bool(self.excuses & {"loss", "log cut"})
+            self.checks.require("command-finishes", done or held_up, "the switch does not go through")
+            if not done:
+                done = attempt(self, "switch taken back", abort_switch(self))
+                self.checks.require("command-finishes", done, "the switch can not be taken back")
 
     def _last(self, group: Group) -> Process:
         for _ in range(20):
@@ -447,21 +643,29 @@ class World:
         survey = verify(self.chain(self.topic.incarnation, number), deep=True)
         self.checks.require("archive-deep", survey.ok, f"{survey.findings}")
 
-    @property
-    def given_up(self) -> set[tuple[str, int]]:
-        """Sinks of partitions that stopped for a reason."""
-        return self.__dict__.setdefault("_given_up", set())
 
-
-STOPS = (  # words of a reason, and what must have happened for it to be one
-    ("it was truncated", "log cut"),
-    ("truncated or replaced", "log cut"),
-    ("no longer in the log", "log cut"),
-    ("other records below", "log cut"),
-    ("CRC", "log cut"),
-    ("retention removed", "loss"),
-    ("was counted without an archive", "counters first"),
+STOPS: tuple[tuple[str, set[str]], ...] = (  # words of a reason, and what must have happened for it to be one
+    ("it was truncated", {"log cut"}),
+    ("truncated or replaced", {"log cut"}),
+    ("no longer in the log", {"log cut", "loss", "retention"}),
+    ("other records below", {"log cut"}),
+    ("CRC", {"log cut"}),
+    ("retention removed", {"loss", "retention"}),
+    ("was counted without an archive", {"counters first"}),
+    ("their position is gone", {"control lost", "begun under a reset"}),
+    ("is archived from offset", {"control lost"}),
+    ("the store has no position", {"control lost", "begun under a reset"}),
+    ("what it has beside them is not whole", {"control lost", "loss"}),
 )
+
+
+@dataclass
+class Backup:
+    """A copy of the store: first the control table, then, at other moments, the regions of the block tables."""
+
+    control: dict[tuple[bytes, bytes], ControlCell]
+    blocks: dict[CellKey, tuple[int, bytes]] = field(default_factory=dict)
+    regions: list[int] = field(default_factory=lambda: [0, 1, 2])  # still to be copied
 
 
 @cache
