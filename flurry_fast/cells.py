@@ -50,7 +50,7 @@ def stored_blocks(store: CellStore, api_key: bytes, bucket: int) -> list[StoredB
     `api_key` as its wire bytes, at most 255; `bucket` in hours since the epoch. Raises StoreError.
     """
     table, row = _core.table_of(bucket), _core.row_key(api_key, bucket)
-    known = {number: _core.Plan.parse(toml) for number, toml in plans(store).items()}
+    known = {number: _core.Plan.registered(toml, number) for number, toml in plans(store).items()}
     batches = store.scan(table, start=row, stop=row + b"\0")
     found = [_decoded(table, known, cell) for batch in batches for cell in batch.to_pylist()]
     return sorted(found, key=lambda block: (block.plan, block.incarnation, block.partition))

@@ -5,20 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flurry_fast.archive.filesystem import LocalFileSystem
+from flurry_fast.cli.operating import partition_option
+from flurry_fast.cli.progress import AuditProgress
 from flurry_fast.config.model import Settings
 from flurry_fast.config.options import settings_options
+from flurry_fast.registry import State
 from flurry_fast.stores import open_store
-from flurry_fast.verify.audit import Audit, PartitionAudit, audit
+from flurry_fast.verify.audit import Audit, Memory, Oblivion, audit
 from flurry_fast.verify.compare import Comparison
+from flurry_fast.verify.ledger import Ledger
 from flurry_fast.verify.truth import compare_with_manifest
 
 
@@ -38,6 +39,13 @@ def _incarnation(_ctx: click.Context, _param: click.Parameter, text: str | None)
     help="Also compare every counter with an independent count (slow, plain Python) of what the simulator sent.",
 )
 @click.option("--incarnation", metavar="HEX", callback=_incarnation, help="Which topic --manifest tells of.")
+@click.option(
+    "--resume",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep finished partitions in FILE, and go on from it if it is there.",
+)
+@partition_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, all findings in it.")
 @settings_options
 @click.pass_context
@@ -46,23 +54,36 @@ def command(
     complete: bool,
     manifest: Path | None,
     incarnation: int | None,
+    resume: Path | None,
+    partitions: tuple[int, ...],
     as_json: bool,
     settings: Settings,
 ) -> None:
     """Check every counter block against the archive; exit 1 if anything is wrong, or nothing could be compared.
 
-    Folds every archived record again and compares bytes. May run beside a consumer; needs no broker.
+    Folds every archived record again and compares bytes. May run beside a consumer; needs no broker. Ctrl-C loses
+    only the partition at work, with --resume.
     """
+    if manifest is not None and partitions:
+        raise click.UsageError("--manifest tells of all partitions: it goes without --partition.")
     store = open_store(settings.counters, create=False)
+    topic, files = settings.kafka.topic, LocalFileSystem(settings.archive.root)
+
+    def memory(state: State) -> Memory:
+        return Oblivion() if resume is None else Ledger(resume, store, topic, state)
+
     try:
-        with _Bar() as bar:
-            result = audit(store, LocalFileSystem(settings.archive.root), settings.kafka.topic, bar)
+        with AuditProgress() as progress:
+            result = audit(store, files, topic, progress, partitions=partitions or None, memory=memory)
         compared = None
         if manifest is not None:
             cores = os.cpu_count() or 1
             compared = compare_with_manifest(
                 store, settings.kafka.topic, manifest, incarnation=incarnation, processes=cores
             )
+    except KeyboardInterrupt:
+        click.echo(f"\nInterrupted. {_how_to_go_on(resume)}", err=True)
+        ctx.exit(1)
     finally:
         store.close()
     problems = result.problems(complete=complete)
@@ -79,31 +100,10 @@ def command(
         ctx.exit(1)
 
 
-class _Bar:
-    """A progress bar on standard error, where that is a terminal: records folded of all that are archived."""
-
-    def __init__(self) -> None:
-        console = Console(stderr=True)
-        self._seen: set[int] = set()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=console, transient=True) if console.is_terminal else None
-        self._task = None if self._progress is None else self._progress.add_task("records", total=0)
-
-    def __enter__(self) -> _Bar:
-        (self._progress or nullcontext()).__enter__()
-        return self
-
-    def __exit__(self, *failure: Any) -> None:
-        (self._progress or nullcontext()).__exit__(*failure)
-
-    def __call__(self, partition: PartitionAudit, records: int) -> None:
-        if self._progress is None or self._task is None:
-            return
-        total = self._progress.tasks[self._task].total or 0
-        if partition.column.partition not in self._seen:
-            self._seen.add(partition.column.partition)
-            total += partition.to_fold
-        self._progress.update(self._task, advance=records, total=total)
+def _how_to_go_on(resume: Path | None) -> str:
+    if resume is None:
+        return "Nothing of it is kept; with --resume FILE the partitions that are finished would be."
+    return f"Finished partitions are in {resume}: the same command goes on from there."
 
 
 def as_object(result: Audit, problems: list[str]) -> dict[str, Any]:
@@ -137,11 +137,14 @@ def print_result(result: Audit, problems: list[str], compared: Comparison | None
     for partition in result.partitions:
         notes = [
             f"{partition.ahead:,} blocks are ahead of the archive" if partition.ahead else "",
-            f"{partition.behind_gap:,} blocks lie behind a recorded gap" if partition.behind_gap else "",
+            f"{partition.behind_gap:,} blocks lie behind a recorded gap, and are not compared"
+            if partition.behind_gap
+            else "",
             f"{partition.other_rules:,} blocks were counted by another version's rules"
             if partition.other_rules
             else "",
             f"{partition.unchecked:,} counted records are not archived yet" if partition.unchecked else "",
+            partition.note,
         ]
         told = "; ".join(note for note in notes if note)
         verdict = f"{len(partition.findings):,} findings" if partition.findings else "ok"

@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -21,6 +22,7 @@ from flurry_fast import _core
 from flurry_fast.archive.chain import Chain, chains
 from flurry_fast.archive.filesystem import ArchiveFileSystem
 from flurry_fast.errors import FlurryFastError
+from flurry_fast.gaps import Gap, gaps
 from flurry_fast.registry import Registry, State
 from flurry_fast.registry import plans as registered_plans
 from flurry_fast.spans import Range, Spans
@@ -31,8 +33,6 @@ from flurry_fast.verify.compare import TABLE_PREFIX, describe, table_of
 from flurry_fast.verify.count import BlockKey, Groups
 from flurry_fast.verify.plan import CountedPlan
 from flurry_fast.verify.replay import ChainCheck, Replay, check_chain
-
-Progress = Callable[["PartitionAudit", int], None]
 
 _HEAD = struct.Struct(">BQII")
 _SHOWN = 5  # counters named of one block that differs
@@ -54,7 +54,7 @@ class Column:
         return f"partition {self.partition} (plan {self.plan:08x}, incarnation {self.incarnation:08x})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """A block's cell as it was read; of the value only a digest is kept."""
 
@@ -81,6 +81,7 @@ class PartitionAudit:
     other_rules: int = 0  # blocks that another version counted by other rules: this one can not count them again
     unchecked: int = 0  # records below the counters' position that are not archived yet
     findings: list[str] = field(default_factory=list)
+    note: str = ""  # of an audit that was resumed: whether this is what was found before
 
     @property
     def begin(self) -> int:
@@ -124,46 +125,113 @@ class Audit:
         return found
 
 
-def audit(store: CellStore, files: ArchiveFileSystem, topic: str, progress: Progress | None = None) -> Audit:
-    """Audit one topic's counters against its archive. `progress` is told of records as they are folded.
+class Progress(Protocol):
+    """Who watches an audit. `cli.progress` shows it to people."""
 
-    Raises AuditImpossible when nothing was counted yet, or when the store was restored or reset meanwhile; StoreError
-    when store or archive cannot be read.
+    def planned(self, partitions: Sequence[PartitionAudit], /) -> None:
+        """All that will be looked at; each one's `to_fold` is how many records that will be, at most."""
+
+    def folded(self, partition: PartitionAudit, records: int, /) -> None:
+        """So many records more."""
+
+    def finished(self, partition: PartitionAudit, /) -> None:
+        """All there is to say of this one is known."""
+
+
+class Silence:
+    """Nobody watches."""
+
+    def planned(self, partitions: Sequence[PartitionAudit], /) -> None:
+        """Nobody watches."""
+
+    def folded(self, partition: PartitionAudit, records: int, /) -> None:
+        """Nobody watches."""
+
+    def finished(self, partition: PartitionAudit, /) -> None:
+        """Nobody watches."""
+
+
+class Memory(Protocol):
+    """What earlier runs of the same audit have finished. `verify.ledger` keeps it in a file."""
+
+    def recall(self, partition: PartitionAudit, seen: str, /) -> PartitionAudit | None:
+        """What was found in a partition when it looked exactly as it does now; `seen` is a digest of how it looks."""
+
+    def keep(self, partition: PartitionAudit, seen: str, /) -> None:
+        """It is finished."""
+
+
+class Oblivion:
+    """An audit that begins anew."""
+
+    def recall(self, partition: PartitionAudit, seen: str, /) -> PartitionAudit | None:  # noqa: ARG002
+        """Nothing was finished."""
+        return None
+
+    def keep(self, partition: PartitionAudit, seen: str, /) -> None:
+        """It is forgotten."""
+
+
+def audit(
+    store: CellStore,
+    files: ArchiveFileSystem,
+    topic: str,
+    progress: Progress | None = None,
+    *,
+    partitions: Collection[int] | None = None,
+    memory: Callable[[State], Memory] = lambda _state: Oblivion(),
+) -> Audit:
+    """Audit one topic's counters against its archive: all of it, or only these partitions.
+
+    `memory(state)`: what earlier runs have finished, of this very state of the registry. Raises AuditImpossible when
+    nothing was counted yet, or when the store was restored or reset meanwhile; StoreError when store or archive cannot
+    be read.
     """
     registry = Registry(store, topic, _no_broker)
     state = _state(registry)
     result = Audit(topic, state.generation)
     incarnations = set(registry.incarnations())
+    finished, progress = memory(state), progress or Silence()
     spans = Spans(store, registry)
     standing = sorted(spans.positions().items())
     result.partitions = [PartitionAudit(Column(*column), position) for column, position in standing]
-    cells = _cells(store, result, incarnations)
+    cells = _cells(store, result, incarnations, partitions)
     known = {partition.column for partition in result.partitions}
     result.findings += [f"{column}: there are blocks, but no position" for column in sorted(cells.keys() - known)]
+    if partitions is not None:
+        result.partitions = _chosen(result, partitions)
     plans = {number: (toml, _core.Plan.registered(toml, number)) for number, toml in registered_plans(store).items()}
+    current = {number for number, (_, plan) in plans.items() if plan.current}
     archived = {(chain.incarnation, chain.partition): chain for chain in chains(files, topic)}
-    jobs = []
+    lost, jobs = gaps(store), []
     for partition in result.partitions:
         chain = archived.get((partition.column.incarnation, partition.column.partition))
         check = check_chain(chain) if chain is not None else None
         if chain is None or check is None:
             partition.blocks = partition.ahead = len(cells.get(partition.column, {}))
             continue
-        _plan_job(spans, partition, check)
-        if partition.ranges:
-            jobs.append((partition, chain, check))
-        elif partition.column in cells:
-            partition.findings.append("there are blocks, but its plan counted nothing of it")
-    for partition, chain, check in jobs:
+        _plan_job(spans, partition, check, lost)
+        mine = cells.get(partition.column, {})
         if partition.column.plan not in plans:
             partition.findings.append("its plan is not registered")
-            continue
-        toml, plan = plans[partition.column.plan]
-        mine = cells.get(partition.column, {})
-        if not plan.current:
+        elif partition.column.plan not in current:
             partition.blocks = partition.other_rules = len(mine)
-            continue
-        _Partition(store, toml, plan, partition, mine, progress or _silent).run(chain, check)
+        elif partition.ranges:
+            jobs.append((partition, chain, check))
+        elif mine:
+            partition.findings.append("there are blocks, but its plan counted nothing of it")
+    progress.planned([partition for partition, _, _ in jobs])
+    for partition, chain, check in jobs:
+        mine = cells.pop(partition.column, {})
+        seen = _seen(partition, mine, check)
+        before = finished.recall(partition, seen)
+        if before is not None:
+            result.partitions[result.partitions.index(partition)] = before
+        else:
+            toml, plan = plans[partition.column.plan]
+            _Partition(store, toml, plan, partition, mine, progress).run(chain, check)
+            finished.keep(partition, seen)
+        progress.finished(partition)
     if _state(registry) != state:
         raise AuditImpossible(
             "The store was restored, its positions were reset or its plan was switched during the audit.",
@@ -176,10 +244,6 @@ def _no_broker() -> int:
     raise NotImplementedError("an audit asks no broker")
 
 
-def _silent(_partition: PartitionAudit, _records: int) -> None:
-    """Nobody watches."""
-
-
 def _state(registry: Registry) -> State:
     state = registry.state()
     if state is None:
@@ -187,7 +251,9 @@ def _state(registry: Registry) -> State:
     return state
 
 
-def _cells(store: CellStore, result: Audit, incarnations: set[int]) -> dict[Column, dict[bytes, Cell]]:
+def _cells(
+    store: CellStore, result: Audit, incarnations: set[int], partitions: Collection[int] | None
+) -> dict[Column, dict[bytes, Cell]]:
     """Every block's end and digest by row; what a block says of itself is checked here."""
     found: dict[Column, dict[bytes, Cell]] = {}
     for table in store.tables():
@@ -200,6 +266,8 @@ def _cells(store: CellStore, result: Audit, incarnations: set[int]) -> dict[Colu
                     column = Column(*blocks.parse_qualifier(qualifier))
                     if column.incarnation not in incarnations:
                         result.other_cells += 1
+                        continue
+                    if partitions is not None and column.partition not in partitions:
                         continue
                     _self_check(table, row, column, end, value)
                 except BlockError as error:
@@ -222,16 +290,47 @@ def _self_check(table: str, row: bytes, column: Column, end: int, value: bytes) 
         raise BlockError(f"the block says plan {its_plan:08x} up to {its_end}, its cell {column.plan:08x} up to {end}")
 
 
+def _chosen(result: Audit, partitions: Collection[int]) -> list[PartitionAudit]:
+    found = [partition for partition in result.partitions if partition.column.partition in partitions]
+    missing = set(partitions) - {partition.column.partition for partition in found}
+    if missing:
+        raise AuditImpossible(f"Nothing of partition {', '.join(map(str, sorted(missing)))} was counted here.")
+    return found
+
+
+def _first_gap(check: ChainCheck, partition: PartitionAudit, lost: Sequence[Gap]) -> int | None:
+    """The first offset that was lost while its plan was counting, in either sink."""
+    column = partition.column
+    place = (column.plan, column.incarnation, column.partition)
+    ours = [(gap.start, gap.end) for gap in lost if (gap.plan, gap.incarnation, gap.partition) == place]
+    archived = [(footer.start, footer.end) for _, footer in check.files if footer.gap is not None]
+    return min((start for start, end in ours + archived if end > partition.begin), default=None)
+
+
+def _seen(partition: PartitionAudit, cells: Mapping[bytes, Cell], check: ChainCheck) -> str:
+    """A digest of all that decides what will be found in a partition, but for the rows of its files."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(repr((partition.column, partition.position, partition.ranges, check.gap)).encode())
+    for _, footer in check.files:
+        digest.update(f"{footer.start} {footer.end} {footer.checksum}\n".encode())
+    for row in sorted(cells):
+        cell = cells[row]
+        digest.update(len(row).to_bytes(2) + row + cell.end.to_bytes(8) + cell.digest)
+    return digest.hexdigest()
+
+
 def _digest(value: bytes) -> bytes:
     return hashlib.blake2b(value, digest_size=16).digest()
 
 
-def _plan_job(spans: Spans, partition: PartitionAudit, check: ChainCheck) -> None:
+def _plan_job(spans: Spans, partition: PartitionAudit, check: ChainCheck, lost: Sequence[Gap]) -> None:
     column = partition.column
     partition.ranges = spans.ranges(column.plan, column.incarnation, column.partition, origin=check.origin)
     partition.archive_end = check.end
     partition.files = len(check.files)
     partition.findings += check.problems
+    if partition.ranges:
+        check.gap = _first_gap(check, partition, lost)
     partition.to_fold = _overlap(partition.ranges, 0, check.comparable)
     if partition.ranges and partition.begin < check.origin:
         partition.findings.append(
@@ -266,7 +365,7 @@ class _Partition:
         if result.begin < check.origin:
             return
         reach = check.comparable
-        result.unchecked = _overlap(result.ranges, reach, result.position)
+        result.unchecked = _overlap(result.ranges, check.end, result.position)
         by_end: dict[int, list[bytes]] = {}
         for row, cell in self.cells.items():
             if not any(counted.holds(cell.end) for counted in result.ranges):
@@ -284,7 +383,8 @@ class _Partition:
         complete_at = min(result.position, reach)
         replay = Replay(self.plan, chain, check, result.ranges)
         try:
-            for at in replay.stops(sorted({*by_end, complete_at, reach}), lambda rows: self.progress(result, rows)):
+            stops = sorted({*by_end, complete_at, reach})
+            for at in replay.stops(stops, lambda rows: self.progress.folded(result, rows)):
                 for row in by_end.pop(at, ()):
                     self._compare(row, replay.block(row))
                 if at == complete_at:

@@ -39,7 +39,7 @@ class ChainCheck:
     @property
     def comparable(self) -> int:
         """Records below this offset can be folded without a hole."""
-        return self.end if self.gap is None else self.gap
+        return self.end if self.gap is None else min(self.gap, self.end)
 
 
 def check_chain(chain: Chain) -> ChainCheck | None:

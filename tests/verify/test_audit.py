@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,13 +17,14 @@ from flurry_fast import _core
 from flurry_fast.archive.filesystem import LocalFileSystem
 from flurry_fast.archive.writer import record_gap
 from flurry_fast.cli import main
+from flurry_fast.gaps import Gap, put_gap
 from flurry_fast.positions import CountersPosition
 from flurry_fast.registry import Registry
 from flurry_fast.stores.base import CellStore
 from flurry_fast.stores.memory import MemoryStore
 from flurry_fast.stores.sqlite import SqliteStore
 from flurry_fast.verify import blocks
-from flurry_fast.verify.audit import Audit, AuditImpossible, audit
+from flurry_fast.verify.audit import Audit, AuditImpossible, PartitionAudit, audit
 from flurry_fast.verify.plan import CountedPlan
 
 from .logs import INCARNATION, TOPIC, Consumer, generated, manifest
@@ -31,6 +32,24 @@ from .rules import counted_by_other_rules
 
 PLAN = _core.Plan.parse(files("flurry_fast").joinpath("plans/default.toml").read_text())
 COUNTED = CountedPlan.parse(PLAN.toml)
+
+
+class Watched:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.planned_records = 0
+        self.told: list[int] = []
+        self.done: list[int] = []
+
+    def planned(self, partitions: Sequence[PartitionAudit]) -> None:
+        self.planned_records = sum(partition.to_fold for partition in partitions)
+
+    def folded(self, partition: PartitionAudit, records: int) -> None:
+        self.told.append(records)
+
+    def finished(self, partition: PartitionAudit) -> None:
+        self.done.append(partition.column.partition)
 
 
 @pytest.fixture
@@ -91,11 +110,12 @@ def once(change: Callable[[dict[str, object]], dict[str, object] | None]) -> Cal
 
 
 def test_what_is_right(consumer: Consumer) -> None:
-    told: list[int] = []
     assert consumer.root is not None
-    result = audit(consumer.store, LocalFileSystem(consumer.root), TOPIC, lambda _partition, rows: told.append(rows))
+    watched = Watched()
+    result = audit(consumer.store, LocalFileSystem(consumer.root), TOPIC, watched)
     assert result.problems() == []
-    assert result.records == sum(told) == 80
+    assert result.records == watched.planned_records == sum(watched.told) == 80
+    assert watched.done == [0, 1]
     cells = sum(batch.num_rows for table in consumer.store.tables() for batch in consumer.store.scan(table))
     assert result.blocks == cells > 20
     assert all(partition.files > 2 for partition in result.partitions)
@@ -278,7 +298,23 @@ def test_nothing_behind_a_recorded_gap_is_compared(tmp_path: Path) -> None:
     result = audited(consumer)
     assert result.problems() == []
     (partition,) = result.partitions
-    assert (partition.records, partition.archive_end, partition.unchecked) == (20, 25, 5)
+    assert (partition.records, partition.archive_end, partition.unchecked) == (20, 25, 0)
+
+
+def test_nothing_behind_a_gap_of_the_counters_is_compared(tmp_path: Path) -> None:
+    """The archive has every record; the counters passed some by."""
+    consumer = Consumer(PLAN, generated(9, partitions=1, reports=40), root=tmp_path / "archive")
+    consumer.read(0, 20)
+    consumer.flush()
+    below = audited(consumer.run()).partitions[0].blocks
+    consumer.store = copied(consumer.store, lambda cell: cell)
+    put_gap(consumer.store, Gap(INCARNATION, 0, 20, 25, PLAN.id, 0, 0, 0, 0, "why"))
+    (partition,) = audited(consumer).partitions
+    assert (partition.findings, partition.records, partition.unchecked) == ([], 20, 0)
+    assert partition.behind_gap > 0
+    assert partition.behind_gap + partition.compared == partition.blocks == below
+    put_gap(consumer.store, Gap(INCARNATION, 0, 5, 6, ~PLAN.id & 0xFFFFFFFF, 0, 0, 0, 0, "another plan's"))
+    assert audited(consumer).partitions == [partition]
 
 
 # --- the command ---------------------------------------------------------------------------------------------------
