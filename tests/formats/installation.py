@@ -44,6 +44,7 @@ class Log:
 
     def __post_init__(self) -> None:
         self._next: dict[int, int] = {}
+        self._paused: set[int] = set()
         self._listener: Listener | None = None
 
     # --- operations.ports.LogView
@@ -72,7 +73,7 @@ class Log:
             self._listener.assigned(set(self.records))
         for partition, start in self._next.items():
             records = self.records[partition][start : min(start + 7, self.end)]
-            if records:
+            if records and partition not in self._paused:
                 self._next[partition] += len(records)
                 return batch(records), []
         return None, []
@@ -88,11 +89,10 @@ class Log:
         self._next[partition] = offset
 
     def pause(self, partitions: set[int]) -> None:
-        """A budget of the default size is never reached here."""
-        raise NotImplementedError
+        self._paused |= partitions
 
     def resume(self, partitions: set[int]) -> None:
-        raise NotImplementedError
+        self._paused -= partitions
 
     def watermarks(self, partition: int) -> tuple[int, int]:
         return self.starts[partition], self.end

@@ -22,6 +22,7 @@ from flurry_fast._core import Simulator
 from ..reference.decoder import decode
 from ..reference.encoder import encode
 from ..reference.generate import NOW_MS, PROTOCOLS, Generator
+from .edges import at_the_edges
 
 FILE = Path(__file__).parent / "corpus.xz"
 CAPTURES = Path(__file__).parents[1] / "captures"
@@ -77,7 +78,7 @@ def _framed(records: Iterable[Record]) -> bytes:
 
 def make() -> list[Record]:
     """A new corpus; the same one as long as captures and generators are the same."""
-    logs = (_captures(), _captures_at_odd_times(), _generated(), _simulated(), _sent_again())
+    logs = (_captures(), _captures_at_odd_times(), _generated(), _simulated(), _sent_again(), at_the_edges())
     return [
         Record(partition, offset, timestamp, payload)
         for partition, log in enumerate(logs)
