@@ -21,6 +21,7 @@ class Log:
         self.times: list[int] = []
         self.crcs: list[int] = []
         self.start = 0
+        self.holes: set[int] = set()
 
     @property
     def end(self) -> int:
@@ -40,7 +41,8 @@ class Log:
 
     def batch(self, first: int, count: int, partition: int) -> Any:
         """Records from `first` on as the drain gives them."""
-        bodies = [POOL[place].body for place in self.places[first : first + count]]
+        offsets = [offset for offset in range(first, min(first + count, self.end)) if offset not in self.holes]
+        bodies = [POOL[self.places[offset]].body for offset in offsets]
         ends, at = [0], 0
         for body in bodies:
             at += len(body)
@@ -48,8 +50,8 @@ class Log:
         return _wire.Batch.from_buffers(
             b"".join(bodies),
             np.array(ends, np.int64),
-            np.arange(first, first + len(bodies), dtype=np.int64),
-            np.array(self.times[first : first + count], np.int64),
+            np.array(offsets, np.int64),
+            np.array([self.times[offset] for offset in offsets], np.int64),
             partition,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -100,7 +101,7 @@ class Actor:
     def __init__(self, world: World, kinds: tuple[str, ...]) -> None:
         self.world, self.kinds = world, kinds
         self.clock = Clock()
-        self.alive = True
+        self.alive, self.failed = True, False
         self.group: Group | None = None
         self.watch: ProcessWatch
         self.store: UnreliableStore
@@ -191,7 +192,9 @@ class Process(Actor):
         )
         if world.budget is not None:
             self.loop.governor = Governor(engine, self.source, self.sinks, world.budget)
-        self.source.subscribe(self.loop.assignment)
+        assignment = self.loop.assignment
+        self.told, assignment._drained = assignment._drained, self.drained
+        self.source.subscribe(assignment)
 
     def _worker(self) -> SteppedWorker:
         worker = SteppedWorker(self)
@@ -225,22 +228,47 @@ class Process(Actor):
         except Killed:
             self.die()
         except RegistryMismatch as error:
-            self.die()
+            self._fail(error)
             self.world.happened["ended: registry mismatch"] += 1
             self.world.checks.require("no-needless-end", self.outdated(), f"{error}")
         except StoreCorrupt as error:
-            self.die()
+            self._fail(error)
             self.world.happened["ended: store corrupt"] += 1
             self.world.checks.require(
                 "no-needless-end", self.world.excuses & {"log cut"} or self.outdated(), f"{error}"
             )
-        except FlurryFastError:
-            self.die()
+        except FlurryFastError as error:
+            self._fail(error)
             self.world.happened["ended: gave up"] += 1
         except Exception as error:
             raise Violation("no-crash", f"{type(error).__name__}: {error}") from error
         finally:
             self.watch.leave(before)
+
+    def _fail(self, error: FlurryFastError) -> None:
+        """The loop ends with an error, in the product's own way; the process is gone then."""
+        self.failed = True
+        with suppress(FlurryFastError, Killed), self.loop.leaving():
+            raise error
+        self.die()
+
+    def drained(self, complete: bool) -> None:
+        """A revoke says whether everything that was taken is durable."""
+        self.world.happened["drained"] += complete
+        for state in self.engine.partitions():
+            if complete and state.partition in self.source.leaving and not state.stopped:
+                self._check_drained(state)
+        self.told(complete)
+
+    def _check_drained(self, state: Any) -> None:
+        stopped = self.loop.assignment.partitions[state.partition].stopped
+        for sink in self.sinks:
+            durable = sink.durable(state.partition)
+            self.world.checks.require(
+                "drained-is-durable",
+                sink.name in stopped or (durable is not None and durable >= state.next_offset),
+                f"partition {state.partition} was read to {state.next_offset}, the {sink.name} have {durable}",
+            )
 
     def _work(self) -> None:
         if not self.working and self.workers:
@@ -322,6 +350,7 @@ class LogSource:
         self.listener: Listener | None = None
         self.next: dict[int, int] = {}
         self._paused: set[int] = set()
+        self.leaving: set[int] = set()
         self._news: list[tuple[str, set[int]]] = []
 
     def subscribe(self, listener: Listener) -> None:
@@ -334,10 +363,10 @@ class LogSource:
     def revoke(self, partitions: set[int]) -> None:
         """Taken away with a warning: the partitions leave when this returns."""
         assert self.listener is not None
-        held = partitions & set(self.next)
+        self.leaving = partitions & set(self.next)
         self._news = [(kind, rest - partitions) for kind, rest in self._news]
-        if held:
-            self.listener.revoked(held)
+        if self.leaving:
+            self.listener.revoked(self.leaving)
 
     def drain(self, max_messages: int, max_bytes: int, timeout: float) -> tuple[Any, list[Any]]:
         world, draw = self._world, self._world.draw
@@ -370,7 +399,8 @@ class LogSource:
             min(1 + draw.below(max_messages), log.end - first) if world.faults else min(max_messages, log.end - first)
         )
         self.next[number] = first + count
-        return log.batch(first, count, number), []
+        batch = log.batch(first, count, number)
+        return (batch if len(batch) else None), []
 
     def assign(self, offsets: Mapping[int, int]) -> None:
         self.next.update(offsets)
@@ -404,6 +434,7 @@ class LogSource:
     def commit(self, offsets: Mapping[int, tuple[int, str]], *, asynchronous: bool) -> None:
         world, group = self._world, self._process.group
         assert group is not None
+        world.checks.require("nothing-after-failure", not self._process.failed, "a failed loop commits")
         for number, (offset, metadata) in offsets.items():
             world.checks.commit(self._process, number, offset)
             if group.owners.get(number) is not self._process or (world.faults and world.draw.chance(0.1)):
@@ -414,7 +445,8 @@ class LogSource:
 
     def close(self) -> None:
         if self.next and self.listener is not None:
-            self.listener.revoked(set(self.next))
+            self.leaving = set(self.next)
+            self.listener.revoked(self.leaving)
 
 
 class SteppedWorker:
@@ -427,6 +459,8 @@ class SteppedWorker:
     def submit(self, work: Callable[[], T]) -> SteppedJob:
         job = SteppedJob(self)
         self._jobs.append((work, job))
+        failed = self.process.failed
+        self.process.world.checks.require("nothing-after-failure", not failed, "a failed loop starts to write")
         return job
 
     def run(self) -> None:

@@ -53,6 +53,7 @@ SCENARIOS = {
     "retention": Scenario(events=("retention",)),
     "recreate": Scenario(events=("recreate",)),
     "truncate": Scenario(events=("truncate",), halves=True),
+    "compact": Scenario(events=("compact",), weight=0.3),
     "reset": Scenario(events=("reset", "fence"), archive=0.4),
     "gap": Scenario(events=("overrun", "record_gap"), archive=0.6),
     "restore": Scenario(events=("copy",), archive=0.3, steps=MANY),

@@ -405,6 +405,15 @@ class World:
         if self.registry_state() is not None:
             self.start(self.draw.pick(self.groups), plan=1 - self.plan)
 
+    def compact(self) -> None:
+        """The broker removes a record from the midst of a log, as a topic that is compacted would."""
+        number = self.draw.below(self.partitions)
+        log = self.topic.logs[number]
+        if log.end > log.start + 1:  # never the last one: a hole is noticed by what comes behind it
+            log.holes.add(log.start + self.draw.below(log.end - log.start - 1))
+            self.excuses.add("hole")
+            self.say("compacted")
+
     def truncate(self) -> None:
         """With nobody running, the broker loses the end of the log, and other records take its place."""
         number = self.draw.below(self.partitions)
@@ -645,6 +654,7 @@ class World:
 
 
 STOPS: tuple[tuple[str, set[str]], ...] = (  # words of a reason, and what must have happened for it to be one
+    ("came where", {"hole"}),
     ("it was truncated", {"log cut"}),
     ("truncated or replaced", {"log cut"}),
     ("no longer in the log", {"log cut", "loss", "retention"}),
