@@ -92,6 +92,11 @@ def gaps(store: CellStore) -> list[Gap]:
     return sorted(found, key=lambda gap: (gap.incarnation, gap.partition, gap.start))
 
 
+def gaps_of(store: CellStore, incarnation: int, partition: int) -> list[Gap]:
+    """Those of one partition, in order of their offsets."""
+    return [gap for gap in gaps(store) if (gap.incarnation, gap.partition) == (incarnation, partition)]
+
+
 def put_gap(store: CellStore, gap: Gap) -> None:
     """Record a gap. One that was recorded before up to the same end stands as it is; a longer one replaces it."""
     qualifier = _QUALIFIER.pack(gap.incarnation, gap.partition, gap.start)
