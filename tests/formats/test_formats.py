@@ -19,6 +19,7 @@ from flurry_fast.archive.replay import batches
 from flurry_fast.archive.verify import verify
 from flurry_fast.config.load import load
 from flurry_fast.errors import RegistryMismatch, StoreCorrupt
+from flurry_fast.positions import PositionTable
 from flurry_fast.verify import blocks
 from flurry_fast.verify.audit import Audit, audit
 from flurry_fast.verify.compare import TABLE_PREFIX, compare_store
@@ -79,6 +80,18 @@ def assert_holds(before: Any, now: Any, where: str) -> None:
             assert_holds(left, right, f"{where}/{place}")
     else:
         assert before == now, where
+
+
+@versions
+def test_where_every_sink_began_is_known(folder: Path, tmp_path: Path) -> None:
+    """A note that is not found would make of a position that is lost later a first start."""
+    installation = opened(fixture.copy(folder, tmp_path / "copy"))
+    plan = int(fixture.about(folder)["plan"], 16)
+    table = PositionTable(installation.store, plan=plan, incarnation=INCARNATION, generation=0)
+    assert {(sink, number): table.began(sink, number) for sink in ("archive", "counters") for number in (0, 1)} == {
+        ("archive", 0): 0, ("archive", 1): 0, ("counters", 0): 0, ("counters", 1): 0,
+    }  # fmt: skip
+    installation.close()
 
 
 @versions
