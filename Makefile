@@ -8,13 +8,14 @@ VENV := .venv
 PY := $(VENV)/bin/python
 CARGO := PYO3_PYTHON=$(CURDIR)/$(PY) cargo
 TRIALS := build/trials
+CARGO_FUZZ := build/tools/bin/cargo-fuzz
 PIP := $(PY) -m pip --disable-pip-version-check --quiet install
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3 python)
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' rust/Cargo.toml)
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*) $(wildcard rust/*.toml rust/core/*.toml) rust/Cargo.lock rust/build.rs \
     $(shell find rust/src rust/core/src -name '*.rs')
 
-.PHONY: help build demo test lint bench clean develop trials sanitize lock
+.PHONY: help build demo test lint bench clean develop trials fuzz sanitize lock
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
@@ -46,6 +47,9 @@ develop: build $(VENV)/.dev ## Rebuild the Rust module only, in place (the inner
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --skip-install --release -m rust/Cargo.toml
 
 trials: $(TRIALS)/.built ## Build the package for the proof of exactness: with seeded bugs and fail points, in build/trials
+
+fuzz: build $(CARGO_FUZZ) ## Look for inputs that the decoders do not survive, for 5 minutes (ARGS: --minutes, --target, ...)
+	$(PY) rust/fuzz/run.py $(ARGS)
 
 # The interpreter is not instrumented: its own leaks at exit would drown ours.
 sanitize: build $(VENV)/.dev ## Run the tests of the C and Cython code under AddressSanitizer and UBSan
@@ -88,6 +92,10 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.build
 	@echo "Installing what tests and checks need"
 	@$(PIP) --require-hashes --requirement requirements/dev.lock
 	@touch $@
+
+$(CARGO_FUZZ):
+	@echo "Building cargo-fuzz"
+	@cargo install --quiet cargo-fuzz --version 0.13.2 --locked --root build/tools
 
 # All that must be there already is looked for before anything is downloaded.
 $(PY):
