@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import pyarrow as pa
@@ -26,6 +27,11 @@ class Late(NamedTuple):
 
     land: Callable[[], object]
     row: bytes | None = None
+
+    def arrive(self) -> None:
+        """It lands, or is refused; nobody waits for the answer."""
+        with suppress(StoreCorrupt):
+            self.land()
 
 
 class CellWorld:

@@ -54,6 +54,7 @@ class Engine:
     def __init__(self, inner: Any, watch: ProcessWatch) -> None:
         self._inner, self._watch = inner, watch
         self._parts: dict[int, list[tuple[int, list[CellKey], int]]] = {}
+        self.latest: list[tuple[int, list[CellKey], int]] = []  # of the newest flush
         for name in (
             "drop", "rewind", "absorb", "seed", "resume", "stopped", "abandon", "evict", "archive_take",
             "archive_reset", "memory", "stats", "partitions", "peek_block", "touched",
@@ -77,7 +78,7 @@ class Engine:
     def freeze(self, partitions: Any) -> Any:
         flush = self._inner.freeze(partitions)
         if flush is not None:
-            self._parts[flush.id] = parts = [
+            self._parts[flush.id] = self.latest = parts = [
                 (
                     part.partition,
                     [(part.table, row, part.qualifier) for row in pa.array(part.rows).to_pylist()],
@@ -235,7 +236,7 @@ class Process(Actor):
             self._fail(error)
             self.world.happened["ended: store corrupt"] += 1
             self.world.checks.require(
-                "no-needless-end", self.world.excuses & {"log cut"} or self.outdated(), f"{error}"
+                "no-needless-end", self.world.excuses & {"log cut", "foreign write"} or self.outdated(), f"{error}"
             )
         except FlurryFastError as error:
             self._fail(error)

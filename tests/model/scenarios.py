@@ -53,6 +53,7 @@ SCENARIOS = {
     "retention": Scenario(events=("retention",)),
     "recreate": Scenario(events=("recreate",)),
     "truncate": Scenario(events=("truncate",), halves=True),
+    "vandal": Scenario(events=("vandal",), weight=0.3),
     "compact": Scenario(events=("compact",), weight=0.3),
     "reset": Scenario(events=("reset", "fence"), archive=0.4),
     "gap": Scenario(events=("overrun", "record_gap"), archive=0.6),

@@ -65,6 +65,7 @@ class World:
         self.draw, self.scenario = draw, scenario
         self.happened: Counter[str] = Counter()
         self.excuses: set[str] = set()
+        self.damaged: dict[CellKey, int] = {}
         self.stops: Counter[str] = Counter()
         self.trace: list[str] | None = None
         self.faults = True
@@ -209,7 +210,7 @@ class World:
             return
         _, incarnation, partition = folder.split("/")
         chain = self.chain(int(incarnation, 16), int(partition.removeprefix("p=")))
-        footer = chain.footer(int(name.removesuffix(".parquet")))
+        footer = chain.footer(int(name[:20]))
         known = self.chain_files.setdefault((chain.incarnation, chain.partition), {})
         self.checks.claimed(footer, known, chain.origin())
         known[footer.start] = footer
@@ -282,7 +283,7 @@ class World:
         late = self.cells.late
         if late:
             self.say("late write")
-            late.pop(self.draw.below(len(late))).land()
+            late.pop(self.draw.below(len(late))).arrive()
 
     def spawn(self) -> None:
         """A process starts, joins its group, and is given partitions."""
@@ -413,6 +414,26 @@ class World:
             log.holes.add(log.start + self.draw.below(log.end - log.start - 1))
             self.excuses.add("hole")
             self.say("compacted")
+
+    def vandal(self) -> None:
+        """A client that is not ours puts other bytes under the very timestamp that a flush is about to put."""
+        flushes = [process.engine.latest for process in self.processes if process.engine.latest]
+        if flushes:
+            _, keys, timestamp = self.draw.pick(self.draw.pick(flushes))
+            key = self.draw.pick(keys)
+            if self.cells.blocks.get(key, (0,))[0] < timestamp:
+                self.cells.blocks[key] = (timestamp, b"not ours")
+                self.damaged[key] = timestamp
+                self.excuses.add("foreign write")
+                self.say("foreign write")
+
+    def _repair(self) -> None:
+        """Somebody found the foreign cells, and puts what should be there."""
+        for (table, row, qualifier), timestamp in self.damaged.items():
+            truth = self.oracles[blocks.parse_qualifier(qualifier)][-1].value((table, row), timestamp)
+            assert truth is not None
+            if self.cells.blocks[table, row, qualifier] == (timestamp, b"not ours"):
+                self.cells.blocks[table, row, qualifier] = (timestamp, truth)
 
     def truncate(self) -> None:
         """With nobody running, the broker loses the end of the log, and other records take its place."""
@@ -549,7 +570,7 @@ class World:
         for process in list(self.processes):
             process.die()
         while self.cells.late:
-            self.cells.late.pop(self.draw.below(len(self.cells.late))).land()
+            self.cells.late.pop(self.draw.below(len(self.cells.late))).arrive()
 
     # --- the end -------------------------------------------------------------------------------------------------
 
@@ -560,9 +581,10 @@ class World:
         while draw.chance(0.5) and self.processes:
             draw.pick(self.processes).die()
         while self.cells.late and draw.chance(0.5):
-            self.cells.late.pop(draw.below(len(self.cells.late))).land()
+            self.cells.late.pop(draw.below(len(self.cells.late))).arrive()
         self.faults = self.archive_down = False
         self.depth = 0
+        self._repair()
         self._settle()
         ghosts = list(self.processes)
         for group in self.groups:
@@ -591,7 +613,7 @@ class World:
             group.owners.clear()
             self.final(process)
         while self.cells.late:
-            self.cells.late.pop().land()
+            self.cells.late.pop().arrive()
         for group in self.groups:
             self.final(None, group)
 
