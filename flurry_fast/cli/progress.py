@@ -39,8 +39,8 @@ class AuditProgress:
             self._bar.stop()
 
     def planned(self, partitions: Sequence[PartitionAudit]) -> None:
-        """All that will be folded."""
-        self._left = {partition.column: partition.to_fold for partition in partitions}
+        """So much will be folded of these."""
+        self._left |= {partition.column: partition.to_fold for partition in partitions}
         self._show(None)
 
     def folded(self, partition: PartitionAudit, records: int) -> None:

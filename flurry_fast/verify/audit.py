@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 import pyarrow as pa
 
@@ -35,6 +36,7 @@ from flurry_fast.verify.plan import CountedPlan
 from flurry_fast.verify.replay import ChainCheck, Replay, check_chain
 
 _HEAD = struct.Struct(">BQII")
+CELLS_AT_ONCE = 1_000_000  # about 300 MB
 _SHOWN = 5  # counters named of one block that differs
 
 
@@ -129,7 +131,7 @@ class Progress(Protocol):
     """Who watches an audit. `cli.progress` shows it to people."""
 
     def planned(self, partitions: Sequence[PartitionAudit], /) -> None:
-        """All that will be looked at; each one's `to_fold` is how many records that will be, at most."""
+        """These will be looked at, `to_fold` records of each. Said of all at first, then of each as its turn comes."""
 
     def folded(self, partition: PartitionAudit, records: int, /) -> None:
         """So many records more."""
@@ -180,9 +182,11 @@ def audit(
     *,
     partitions: Collection[int] | None = None,
     memory: Callable[[State], Memory] = lambda _state: Oblivion(),
+    cells_at_once: int = CELLS_AT_ONCE,
 ) -> Audit:
     """Audit one topic's counters against its archive: all of it, or only these partitions.
 
+    At most about `cells_at_once` blocks are held at a time, by their digests, unless one partition has more.
     `memory(state)`: what earlier runs have finished, of this very state of the registry. Raises AuditImpossible when
     nothing was counted yet, or when the store was restored or reset meanwhile; StoreError when store or archive cannot
     be read.
@@ -191,53 +195,96 @@ def audit(
     state = _state(registry)
     result = Audit(topic, state.generation)
     incarnations = set(registry.incarnations())
-    finished, progress = memory(state), progress or Silence()
     spans = Spans(store, registry)
     standing = sorted(spans.positions().items())
     result.partitions = [PartitionAudit(Column(*column), position) for column, position in standing]
-    cells = _cells(store, result, incarnations, partitions)
-    known = {partition.column for partition in result.partitions}
-    result.findings += [f"{column}: there are blocks, but no position" for column in sorted(cells.keys() - known)]
     if partitions is not None:
         result.partitions = _chosen(result, partitions)
-    plans = {number: (toml, _core.Plan.registered(toml, number)) for number, toml in registered_plans(store).items()}
-    current = {number for number, (_, plan) in plans.items() if plan.current}
-    archived = {(chain.incarnation, chain.partition): chain for chain in chains(files, topic)}
-    lost, jobs = gaps(store), []
-    for partition in result.partitions:
-        chain = archived.get((partition.column.incarnation, partition.column.partition))
-        check = check_chain(chain) if chain is not None else None
-        if chain is None or check is None:
-            partition.blocks = partition.ahead = len(cells.get(partition.column, {}))
-            continue
-        _plan_job(spans, partition, check, lost)
-        mine = cells.get(partition.column, {})
-        if partition.column.plan not in plans:
-            partition.findings.append("its plan is not registered")
-        elif partition.column.plan not in current:
-            partition.blocks = partition.other_rules = len(mine)
-        elif partition.ranges:
-            jobs.append((partition, chain, check))
-        elif mine:
-            partition.findings.append("there are blocks, but its plan counted nothing of it")
-    progress.planned([partition for partition, _, _ in jobs])
-    for partition, chain, check in jobs:
-        mine = cells.pop(partition.column, {})
-        seen = _seen(partition, mine, check)
-        before = finished.recall(partition, seen)
-        if before is not None:
-            result.partitions[result.partitions.index(partition)] = before
-        else:
-            toml, plan = plans[partition.column.plan]
-            _Partition(store, toml, plan, partition, mine, progress).run(chain, check)
-            finished.keep(partition, seen)
-        progress.finished(partition)
+    auditor = _Auditor(store, files, topic, spans, progress or Silence(), memory(state))
+    auditor.plan(result.partitions)
+    for group in _groups(store, result.partitions, cells_at_once, partitions):
+        cells = _cells(store, result, incarnations, group)
+        for place, partition in enumerate(result.partitions):
+            if partition.column.partition in group:
+                result.partitions[place] = auditor.judge(partition, cells.pop(partition.column, {}))
+        result.findings += [f"{column}: there are blocks, but no position" for column in sorted(cells)]
+    result.findings = list(dict.fromkeys(result.findings))
     if _state(registry) != state:
         raise AuditImpossible(
             "The store was restored, its positions were reset or its plan was switched during the audit.",
             way_out="Run it again.",
         )
     return result
+
+
+class _Auditor:
+    """Judges one column after the other."""
+
+    def __init__(
+        self,
+        store: CellStore,
+        files: ArchiveFileSystem,
+        topic: str,
+        spans: Spans,
+        progress: Progress,
+        memory: Memory,
+    ) -> None:
+        self._store, self._spans, self._progress, self._memory = store, spans, progress, memory
+        known = registered_plans(store).items()
+        self._plans = {number: (toml, _core.Plan.registered(toml, number)) for number, toml in known}
+        self._chains = {(chain.incarnation, chain.partition): chain for chain in chains(files, topic)}
+        self._lost = gaps(store)
+
+    def plan(self, partitions: Sequence[PartitionAudit]) -> None:
+        """Find out how much there is to do, for whoever watches."""
+        for partition in partitions:
+            self._look(partition)
+        self._progress.planned(partitions)
+
+    def judge(self, partition: PartitionAudit, cells: dict[bytes, Cell]) -> PartitionAudit:
+        """The result for a column with these blocks."""
+        archived = self._look(partition)  # after its blocks were read: few are ahead of it then
+        if archived is None:
+            partition.blocks = partition.ahead = len(cells)
+        elif partition.column.plan not in self._plans:
+            partition.findings.append("its plan is not registered")
+        elif not self._counts(partition):
+            partition.blocks = partition.other_rules = len(cells)
+        elif partition.ranges:
+            partition = self._compare(partition, cells, *archived)
+        elif cells:
+            partition.findings.append("there are blocks, but its plan counted nothing of it")
+        self._progress.finished(partition)
+        return partition
+
+    def _compare(
+        self, partition: PartitionAudit, cells: dict[bytes, Cell], chain: Chain, check: ChainCheck
+    ) -> PartitionAudit:
+        self._progress.planned([partition])
+        seen = _seen(partition, cells, check)
+        before = self._memory.recall(partition, seen)
+        if before is not None:
+            return before
+        toml, plan = self._plans[partition.column.plan]
+        _Partition(self._store, toml, plan, partition, cells, self._progress).run(chain, check)
+        self._memory.keep(partition, seen)
+        return partition
+
+    def _look(self, partition: PartitionAudit) -> tuple[Chain, ChainCheck] | None:
+        """What the archive has of it now; None: nothing."""
+        chain = self._chains.get((partition.column.incarnation, partition.column.partition))
+        check = check_chain(chain) if chain is not None else None
+        if chain is None or check is None:
+            return None
+        _plan_job(self._spans, partition, check, self._lost)
+        if not self._counts(partition):
+            partition.to_fold = 0
+        return chain, check
+
+    def _counts(self, partition: PartitionAudit) -> bool:
+        """Whether this version counts by the rules of its plan."""
+        plan = self._plans.get(partition.column.plan)
+        return plan is not None and plan[1].current
 
 
 def _no_broker() -> int:
@@ -251,10 +298,31 @@ def _state(registry: Registry) -> State:
     return state
 
 
+def _groups(
+    store: CellStore, known: Sequence[PartitionAudit], limit: int, wanted: Collection[int] | None
+) -> list[set[int]]:
+    """Partitions whose blocks are read together: as many as have `limit` blocks, and one at least."""
+    counts: Counter[int] = Counter({partition.column.partition: 0 for partition in known})
+    for table in store.tables():
+        if table.startswith(TABLE_PREFIX):
+            for batch in store.scan(table):
+                qualifiers = cast("list[bytes]", batch.column("qualifier").to_pylist())
+                counts.update(int.from_bytes(name[8:]) for name in qualifiers)
+    groups: list[set[int]] = []
+    held = 0
+    for partition in sorted(counts if wanted is None else wanted):
+        if not groups or held + counts[partition] > limit:
+            groups.append(set())
+            held = 0
+        groups[-1].add(partition)
+        held += counts[partition]
+    return groups
+
+
 def _cells(
-    store: CellStore, result: Audit, incarnations: set[int], partitions: Collection[int] | None
+    store: CellStore, result: Audit, incarnations: set[int], partitions: Collection[int]
 ) -> dict[Column, dict[bytes, Cell]]:
-    """Every block's end and digest by row; what a block says of itself is checked here."""
+    """Every block's end and digest by row, of some partitions; what a block says of itself is checked here."""
     found: dict[Column, dict[bytes, Cell]] = {}
     for table in store.tables():
         if not table.startswith(TABLE_PREFIX):
@@ -264,10 +332,10 @@ def _cells(
                 row, qualifier, end, value = cell["row"], cell["qualifier"], cell["timestamp"], cell["value"]
                 try:
                     column = Column(*blocks.parse_qualifier(qualifier))
+                    if column.partition not in partitions:
+                        continue
                     if column.incarnation not in incarnations:
                         result.other_cells += 1
-                        continue
-                    if partitions is not None and column.partition not in partitions:
                         continue
                     _self_check(table, row, column, end, value)
                 except BlockError as error:
@@ -328,7 +396,7 @@ def _plan_job(spans: Spans, partition: PartitionAudit, check: ChainCheck, lost: 
     partition.ranges = spans.ranges(column.plan, column.incarnation, column.partition, origin=check.origin)
     partition.archive_end = check.end
     partition.files = len(check.files)
-    partition.findings += check.problems
+    partition.findings = list(check.problems)
     if partition.ranges:
         check.gap = _first_gap(check, partition, lost)
     partition.to_fold = _overlap(partition.ranges, 0, check.comparable)

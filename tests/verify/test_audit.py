@@ -38,12 +38,12 @@ class Watched:
     """Remembers what it was told."""
 
     def __init__(self) -> None:
-        self.planned_records = 0
+        self.plan: dict[int, int] = {}
         self.told: list[int] = []
         self.done: list[int] = []
 
     def planned(self, partitions: Sequence[PartitionAudit]) -> None:
-        self.planned_records = sum(partition.to_fold for partition in partitions)
+        self.plan |= {partition.column.partition: partition.to_fold for partition in partitions}
 
     def folded(self, partition: PartitionAudit, records: int) -> None:
         self.told.append(records)
@@ -114,12 +114,27 @@ def test_what_is_right(consumer: Consumer) -> None:
     watched = Watched()
     result = audit(consumer.store, LocalFileSystem(consumer.root), TOPIC, watched)
     assert result.problems() == []
-    assert result.records == watched.planned_records == sum(watched.told) == 80
+    assert result.records == sum(watched.plan.values()) == sum(watched.told) == 80
     assert watched.done == [0, 1]
     cells = sum(batch.num_rows for table in consumer.store.tables() for batch in consumer.store.scan(table))
     assert result.blocks == cells > 20
     assert all(partition.files > 2 for partition in result.partitions)
     assert [partition.ahead for partition in result.partitions] == [0, 0]
+
+
+def test_a_few_blocks_at_a_time(consumer: Consumer) -> None:
+    """Nothing else is found, however many are held at once; what is wrong anywhere is said once."""
+    assert consumer.root is not None
+    store = copied(consumer.store, lambda cell: cell)
+    row = next(cell for batch in store.scan("counters_201311") for cell in batch.to_pylist())
+    put(store, row | {"table": "counters_201311", "qualifier": b"odd"})
+    put(store, row | {"table": "counters_201311", "qualifier": blocks.qualifier(PLAN.id, INCARNATION, 7)})
+    put(store, row | {"table": "counters_201311", "qualifier": blocks.qualifier(PLAN.id, 1, 0)})
+    files = LocalFileSystem(consumer.root)
+    whole = audit(store, files, TOPIC)
+    assert audit(store, files, TOPIC, cells_at_once=1) == whole
+    assert (whole.other_cells, len(whole.findings), whole.blocks > 20) == (1, 2, True)
+    assert audit(store, files, TOPIC, partitions=[1], cells_at_once=1).partitions == whole.partitions[1:]
 
 
 def test_beside_a_running_consumer(tmp_path: Path) -> None:
