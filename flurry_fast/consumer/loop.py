@@ -85,6 +85,10 @@ class Consumer:
         except BaseException:
             # What is unwritten may be wrong to write: the next process counts it.
             self.assignment.giving_up = not trials.seeded("flushed_after_exception")
+            try:
+                self._source.close()
+            except Exception as error:  # what ended the loop is what must be told
+                self._log.warning("the group could not be left in order", error=f"{type(error).__name__}: {error}")
             raise
         finally:
             self._source.close()  # revokes: drain, commit, drop

@@ -74,6 +74,24 @@ def test_a_base_read_is_tried_again_and_in_the_end_ends_the_process() -> None:
         process.finish()
 
 
+def test_what_ended_it_is_told_whatever_leaving_the_group_meets(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = calm().process
+    process.loop.turn()
+    closed: list[None] = []
+
+    def close() -> None:
+        """As KafkaSource: only the first call does something."""
+        closed.append(None)
+        if len(closed) == 1:
+            raise RuntimeError("it is not in the current assignment")
+
+    monkeypatch.setattr(process.source, "close", close)
+    with pytest.raises(StoreUnavailable, match="why it ended"), process.loop.leaving():
+        raise StoreUnavailable("why it ended")
+    assert closed
+    assert process.loop.assignment.giving_up
+
+
 def test_an_offset_that_left_the_log_stops_the_partition_and_other_errors_do_not() -> None:
     world = calm()
     process = world.process
