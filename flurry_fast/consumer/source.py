@@ -175,6 +175,8 @@ class KafkaSource:
             self._drain.attach(self._topic, partition)
         self._assigned.update(offsets)
         self._consumer.incremental_assign([self._at(partition, offset) for partition, offset in offsets.items()])
+        # librdkafka remembers a pause from the last time that they were ours.
+        self._consumer.resume([self._at(partition) for partition in offsets])
 
     def unassign(self, partitions: set[int]) -> None:
         leaving = partitions & self._assigned

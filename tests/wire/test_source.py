@@ -214,6 +214,29 @@ def test_pause_and_resume(join: Callable[..., Member], settings: Kafka, mock_clu
     one.read_until(lambda: positions[0] == 2000)
 
 
+def test_a_paused_partition_that_comes_back_is_read(
+    join: Callable[..., Member], settings: Kafka, mock_cluster: Any
+) -> None:
+    positions: dict[int, int] = {}
+    one = join(positions)
+    one.read_until(lambda: len(one.mine) == 4)
+    one.source.pause({0, 1, 2, 3})
+    two = join(positions)
+    for _ in range(2000):
+        if len(two.mine) == len(one.mine) == 2:
+            break
+        one.turn()
+        two.turn()
+    lent = set(two.mine)
+    assert len(lent) == 2
+    two.source.close()
+    one.read_until(lambda: len(one.mine) == 4)
+    for partition in range(4):
+        mock_cluster.send(settings.topic, partition, [b"x"] * 100)
+    one.read_until(lambda: all(positions.get(partition) == 100 for partition in lent))
+    assert {partition for partition, _ in one.read} == lent  # whoever stayed is still paused
+
+
 def test_a_position_outside_the_log_is_told(join: Callable[..., Member], settings: Kafka, mock_cluster: Any) -> None:
     mock_cluster.send(settings.topic, 0, [b"x"] * 5)
     one = join({3: 999})
