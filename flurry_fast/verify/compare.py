@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ from flurry_fast.stores.base import CellStore
 from flurry_fast.verify import blocks
 from flurry_fast.verify.blocks import Block, BlockError
 from flurry_fast.verify.clock import HOUR_MS
-from flurry_fast.verify.count import BlockKey, Count, Groups
+from flurry_fast.verify.count import BlockKey, Count, Groups, Ranges
 
 TABLE_PREFIX = "counters_"
 _NO_GROUPS: Groups = {}
@@ -36,10 +36,32 @@ class Comparison:
     other_cells: int = 0  # of other plans or incarnations: not compared
     differences: list[Difference] = field(default_factory=list)
 
+    def __add__(self, other: Comparison) -> Comparison:
+        """Both of two plans: the cells of one are no others to the other."""
+        return Comparison(
+            self.blocks + other.blocks,
+            self.counters + other.counters,
+            other.other_cells - self.blocks,
+            [*self.differences, *other.differences],
+        )
+
     @property
     def exact(self) -> bool:
         """Whether something was compared and all of it agreed."""
         return not self.differences and self.counters > 0
+
+
+def coverage(ranges: Sequence[Ranges], ends: Mapping[int, int]) -> Iterator[Difference]:
+    """Every offset of every partition, from 0 to its end, must lie in one of the plans' ranges, and in one only."""
+    for partition, end in ends.items():
+        found = [item for plan in ranges for item in plan.get(partition, ())]
+        at = 0
+        for start, stop in [*sorted((start, end if stop is None else stop) for start, stop in found), (end, end)]:
+            if start > at:
+                yield Difference(f"partition {partition}", f"no plan counted offsets {at} to {start}")
+            elif start < min(at, stop):
+                yield Difference(f"partition {partition}", f"two plans counted offsets {start} to {min(at, stop)}")
+            at = max(at, stop)
 
 
 def table_of(bucket: int) -> str:

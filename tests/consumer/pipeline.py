@@ -26,9 +26,10 @@ from confluent_kafka import KafkaError, Message, Producer
 from flurry_fast.broker import EmbeddedBroker
 from flurry_fast.config import Settings, load
 from flurry_fast.registry import Registry, plans
+from flurry_fast.spans import Spans
 from flurry_fast.stores import CellStore, open_store
-from flurry_fast.verify.compare import Comparison, compare_store
-from flurry_fast.verify.count import Count
+from flurry_fast.verify.compare import Comparison, compare_store, coverage
+from flurry_fast.verify.count import Count, Ranges
 from flurry_fast.verify.plan import CountedPlan
 
 ROOT = Path(__file__).parents[2]
@@ -75,9 +76,9 @@ class Truth:
             found[partition] = max(found.get(partition, 0), offset + 1)
         return found
 
-    def count(self, plan_toml: str, lost: Collection[tuple[int, int]] = ()) -> Count:
-        """The counters that all of it must give, but for the `lost` (partition, offset)."""
-        count = Count(CountedPlan.parse(plan_toml))
+    def count(self, plan_toml: str, lost: Collection[tuple[int, int]] = (), ranges: Ranges | None = None) -> Count:
+        """The counters that all of it must give, or what lies in `ranges`, but for the `lost` (partition, offset)."""
+        count = Count(CountedPlan.parse(plan_toml), ranges=ranges)
         for (partition, offset), (value, timestamp) in sorted(self.records.items()):
             if (partition, offset) in lost:
                 count.crcs.setdefault(partition, []).append(google_crc32c.value(value))
@@ -179,14 +180,21 @@ class Pipeline:
         return open_store(self.settings().counters, create=False)
 
     def compare_counters(self) -> Comparison:
-        """Every cell of the store against the independent count."""
+        """Every cell of every plan against the independent count of what that plan counted."""
         store = self.store()
         try:
             incarnation = self.broker.file.incarnation
-            state = Registry(store, "reports", lambda: incarnation).state()
-            assert state is not None
-            count = self.truth.count(plans(store)[state.plan])
-            return compare_store(store, count, plan_id=state.plan, incarnation=incarnation)
+            spans = Spans(store, Registry(store, "reports", lambda: incarnation))
+            ends = self.truth.ends()
+            ranges = {
+                span.plan: {number: spans.ranges(span.plan, incarnation, number, origin=0) for number in ends}
+                for span in spans.all
+            }
+            total = Comparison(differences=list(coverage(list(ranges.values()), ends)))
+            for plan, mine in ranges.items():
+                count = self.truth.count(plans(store)[plan], ranges=mine)
+                total += compare_store(store, count, plan_id=plan, incarnation=incarnation)
+            return total
         finally:
             store.close()
 

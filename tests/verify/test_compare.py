@@ -12,7 +12,7 @@ import pytest
 from flurry_fast.stores.memory import MemoryStore
 from flurry_fast.verify import blocks
 from flurry_fast.verify.blocks import Block
-from flurry_fast.verify.compare import compare_store, table_of
+from flurry_fast.verify.compare import compare_store, coverage, table_of
 from flurry_fast.verify.count import BlockKey, Count, CountError
 from flurry_fast.verify.manifest import count_manifest
 from flurry_fast.verify.plan import CountedPlan
@@ -173,3 +173,14 @@ def test_several_processes_count_the_same(tmp_path: Path, count: Count) -> None:
     path.write_text('{"outcome": "ok"}\n')
     with pytest.raises(CountError, match="no partition"):
         count_manifest(path, PLAN)
+
+
+def test_every_offset_belongs_to_one_plan() -> None:
+    first, second = {0: [(0, 5), (9, None)], 1: [(0, 4)]}, {0: [(5, 5), (5, 9)], 1: [(3, 6)]}
+    assert [str(item) for item in coverage([first, second], {0: 12, 1: 8, 2: 1})] == [
+        "partition 1: two plans counted offsets 3 to 4",
+        "partition 1: no plan counted offsets 6 to 8",
+        "partition 2: no plan counted offsets 0 to 1",
+    ]
+    assert list(coverage([first, second], {0: 9})) == []
+    assert [str(item) for item in coverage([first], {0: 12})] == ["partition 0: no plan counted offsets 5 to 9"]
