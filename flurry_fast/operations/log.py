@@ -27,6 +27,7 @@ class KafkaLog:
     def __init__(self, kafka: Kafka) -> None:
         """Connects nothing yet. Raises as `client_config` does."""
         self._topic, self._timeout = kafka.topic, kafka.request_timeout
+        self._embedded = kafka.bootstrap is None
         self._consumer = Consumer(
             client_config(
                 kafka,
@@ -52,6 +53,10 @@ class KafkaLog:
         return max((message.timestamp()[1] for message in self._read(partition, start, end)), default=-1)
 
     def offset_at(self, partition: int, timestamp: int) -> int | None:
+        if self._embedded:  # librdkafka's mock cluster keeps no index of times
+            log = self.bounds(partition)
+            later = (m.offset() for m in self._read(partition, log.start, log.end) if m.timestamp()[1] >= timestamp)
+            return next(later, None)
         asked = [TopicPartition(self._topic, partition, timestamp)]
         found = self._ask(lambda: self._consumer.offsets_for_times(asked, timeout=self._timeout))[0]
         return found.offset if found.offset >= 0 else None

@@ -45,6 +45,9 @@ class TestLog:
             assert log.max_timestamp(1, 0, 3) == 3_000_000
             assert log.max_timestamp(1, 2, 3) == 2_000_000
             assert log.max_timestamp(1, 2, 2) == -1
+            assert [log.offset_at(1, time) for time in (0, 2_000_000, 3_000_001, 4_000_001)] == [0, 1, 3, None]
+            assert log.offset_at(0, 0) is None
+            assert log.record(1, 0).timestamp == TIMES[0]  # a search that ended early is no trouble
             assert log.committed([0, 1, 2]) == {}
 
     def test_commits_are_seen_without_joining(self, kafka: Kafka) -> None:
