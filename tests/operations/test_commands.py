@@ -14,10 +14,13 @@ from flurry_fast.archive.chain import Chain
 from flurry_fast.archive.filesystem import LocalFileSystem
 from flurry_fast.archive.verify import survey
 from flurry_fast.cli import main
-from flurry_fast.registry import plans
+from flurry_fast.registry import Registry, plans
+from flurry_fast.stores.sqlite import SqliteStore
 from flurry_fast.verify.compare import compare_store
 
 from ..consumer.pipeline import Pipeline, wait_until
+from ..verify.logs import Consumer
+from .installation import LOGS, PLAN
 
 
 @pytest.fixture
@@ -131,6 +134,36 @@ def test_a_gap_is_recorded_and_counting_goes_on(pipeline: Pipeline) -> None:
         found = survey(Chain(files, "reports", incarnation, number))
         assert (found.findings, found.gap_offsets) == ([], starts[number] - counted[number])
     assert "nothing to record" in run(pipeline, "gap", "record", "--yes").stdout
+    totals = [json.loads(line) for line in run(pipeline, "apps", "--format", "json").stdout.splitlines()]
+    assert {line["lower_bound"] for line in totals} == {"records lost"}
+    audited = run(pipeline, "audit", "--complete")
+    assert "lie behind a recorded gap, and are not compared" in audited.stdout, audited.stderr
+
+
+def test_a_restored_store_is_fenced_before_it_is_put_in_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "restored.sqlite"
+    store = SqliteStore(path)
+    Consumer(PLAN, LOGS, store).run()
+    place = ("--set", f"counters.store=sqlite:{path}")
+
+    def fence(*flags: str, typed: str | None = None) -> Result:
+        return CliRunner().invoke(main, ["positions", "fence", *flags, *place], input=typed)
+
+    registry = Registry(store, "reports", lambda: 0)
+    before = registry.state()
+    assert "Generation 0 of sqlite:" in fence("--dry-run").stdout
+    assert (fence(typed="n\n").exit_code, fence(typed="").exit_code) == (1, 1)
+    assert registry.state() == before
+    done = fence(typed="y\n")
+    after = registry.state()
+    assert after is not None
+    assert after.generation > 0
+    assert f"generation {after.generation} is in force" in done.stdout
+    shown = CliRunner().invoke(main, ["positions", "show", "--offline", "--json", *place])
+    assert {json.loads(line)["generation"] for line in shown.stdout.splitlines()} == {after.generation}
+    other = CliRunner().invoke(main, ["positions", "fence", "--yes", *place, "--set", "kafka.topic=other"])
+    assert (other.exit_code, "nothing to fence" in other.stderr) == (1, True)
+    store.close()
 
 
 @pytest.mark.parametrize(
