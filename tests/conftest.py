@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from . import profiles
 
 profiles.register()
+sys.path.insert(0, str(Path(__file__).parent))  # `reference`, and `model` as `python -m model` finds it
 
 CAPTURES = Path(__file__).parent / "captures"
 

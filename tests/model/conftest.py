@@ -1,6 +1,16 @@
-"""Makes `model` and the helpers of other rooms importable (importlib mode adds no path)."""
+"""Leaves the process as it was: schedules run without logs and status lines, which other tests want."""
 
-import sys
-from pathlib import Path
+from collections.abc import Iterator
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+import pytest
+import structlog
+
+from flurry_fast.consumer import loop
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    config, seconds = structlog.get_config(), loop.STATE_SECONDS
+    yield
+    structlog.configure(**config)
+    loop.STATE_SECONDS = seconds  # type: ignore[misc]
