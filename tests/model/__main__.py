@@ -3,93 +3,19 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model.draw import Draw
-from model.runner import Outcome, attempt
+from model.jobs import Job, Report, reports
+from model.runner import attempt
 from model.scenarios import SCENARIOS
 from model.shrink import shrink
 
-CHUNK = 50
-
-
-@dataclass
-class Report:
-    """What many schedules did. `failures`: seed, scenario, check and detail of each."""
-
-    schedules: int = 0
-    seconds: float = 0.0
-    scenarios: Counter[str] = field(default_factory=Counter)
-    events: Counter[str] = field(default_factory=Counter)
-    checks: Counter[str] = field(default_factory=Counter)
-    stops: Counter[str] = field(default_factory=Counter)
-    failures: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, outcome: Outcome) -> None:
-        self.schedules += 1
-        self.scenarios[outcome.scenario] += 1
-        self.events.update(outcome.happened)
-        self.checks.update(outcome.made)
-        self.stops.update(outcome.stops)
-        if outcome.violation is not None:
-            failure = {"check": outcome.violation.check, "detail": outcome.violation.detail}
-            self.failures.append({"seed": outcome.seed, "scenario": outcome.scenario, **failure})
-
-    def merge(self, other: Report) -> None:
-        self.schedules += other.schedules
-        for mine, theirs in (
-            (self.scenarios, other.scenarios),
-            (self.events, other.events),
-            (self.checks, other.checks),
-            (self.stops, other.stops),
-        ):
-            mine.update(theirs)
-        self.failures += other.failures
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON shows it."""
-        return {
-            "schedules": self.schedules,
-            "seconds": round(self.seconds, 1),
-            "per_second": round(self.schedules / max(self.seconds, 1e-9), 1),
-            "scenarios": dict(self.scenarios.most_common()),
-            "events": dict(self.events.most_common()),
-            "checks": dict(self.checks.most_common()),
-            "stops": dict(self.stops.most_common()),
-            "failures": self.failures,
-        }
-
-
-def work(job: tuple[int, int, str, str | None]) -> Report:
-    """A few schedules in a row, in whatever process."""
-    first, count, scenario, bug = job
-    if bug is not None:
-        from flurry_fast import trials
-
-        trials.seed(bug)
-    report = Report()
-    for seed in range(first, first + count):
-        report.add(attempt(Draw(seed), scenario, seed))
-    return report
-
-
-def reports(jobs: int, work_list: Iterator[tuple[int, int, str, str | None]]) -> Iterator[Report]:
-    """Of each piece of work, in order."""
-    if jobs == 1:
-        yield from map(work, work_list)
-        return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap(work, work_list)
+PIECE = 50  # schedules of one job
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -123,9 +49,8 @@ def main(
     if replay is not None or shrink_seed is not None:
         sys.exit(_one(replay if replay is not None else shrink_seed or 0, scenario, shorter=shrink_seed is not None))
     report, started = Report(), time.monotonic()
-    pieces = (
-        (first, min(CHUNK, seed + schedules - first), scenario, bug) for first in range(seed, seed + schedules, CHUNK)
-    )
+    end = seed + schedules
+    pieces = (Job(first, min(PIECE, end - first), scenario, bug) for first in range(seed, end, PIECE))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=as_json or not sys.stderr.isatty()) as progress:
         task = progress.add_task("schedules", total=schedules)
@@ -142,8 +67,7 @@ def main(
         print(json.dumps(report.as_dict()))
     else:
         _tell(report)
-    sys.stdout.flush()
-    os._exit(bool(report.failures))  # workers that are in the midst of a piece are not waited for
+    sys.exit(bool(report.failures))
 
 
 def _tell(report: Report) -> None:
