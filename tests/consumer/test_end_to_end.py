@@ -166,7 +166,7 @@ def test_another_plan_is_refused_with_the_way_out(pipeline: MakePipeline) -> Non
     other = line.consumer("other", **{"plan.path": str(plan)})
     assert other.process.wait(60) == 1
     assert "is counted with plan" in other.said()
-    assert "switch plans with the group empty" in other.said()
+    assert "flurry-fast plan switch" in other.said()
     assert "Traceback" not in other.said()
 
 

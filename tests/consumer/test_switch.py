@@ -108,6 +108,13 @@ def test_switching_and_back(tmp_path: Path) -> None:
         catch_up(pipeline, second, "second")
         _, said = plan(pipeline, "switch", second, "--yes")
         assert "open one already" in said
+        number = json.loads(plan(pipeline, "diff", first, first, "--json")[0])["before"]
+        out, _ = plan(pipeline, "switch", "--hand-over", number, "--yes", "--json")
+        assert not json.loads(out)["opened"]
+        halfway = consume(pipeline, second, "halfway")
+        assert halfway.process.wait(60) == 1
+        assert "until that is done nobody counts" in halfway.said()
+        pipeline.produce(10)
         plan(pipeline, "switch", first, "--yes")
         pipeline.produce(40)
         catch_up(pipeline, first, "again")
