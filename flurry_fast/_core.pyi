@@ -241,11 +241,18 @@ class Engine:
     def archive_reset(self, partition: int, position: _ArchivePosition) -> None:
         """Drop the rows; the archive stands at `position`, and waits for a rewind where that is behind."""
 
-    def counters_shed(self, partition: int, position: _CountersPosition) -> None:
-        """Drop the blocks; the counters stand at `position`, and wait for a rewind where that is behind."""
+    def counters_shed(
+        self, partition: int, position: _CountersPosition, *, recall_from: int | None = None
+    ) -> None:
+        """Drop the blocks, and what is known of sessions; the counters stand at `position`, and wait for a rewind
+        where that is behind.
+
+        Where sessions must be known again (`recall_since`) they take nothing until this is called once more with
+        `recall_from`, as in `assign`.
+        """
 
     def memory(self) -> dict[str, int]:
-        """Bytes: blocks, archive, scratch, dirty (of blocks neither frozen nor durable); dirty_blocks; block_count;
+        """Bytes: blocks, archive, dedup, scratch, dirty (of blocks neither frozen nor durable); dirty_blocks; block_count;
         unwritten: 1 if any counters stand further than what was frozen or acknowledged."""
 
     def stats(self) -> dict[str, Any]:
@@ -295,7 +302,7 @@ class PartitionStop:
     def partition(self) -> int: ...
     @property
     def kind(self) -> str:
-        """``gap_in_offsets`` or ``truncated``."""
+        """``gap_in_offsets``, ``truncated`` or ``other_history``."""
 
     @property
     def detail(self) -> str: ...
@@ -376,6 +383,10 @@ class PartitionState:
     @property
     def counters_dirty(self) -> bool:
         """Whether the two differ."""
+
+    @property
+    def known_sessions(self) -> int:
+        """Sessions that the counters would know again."""
 
     @property
     def dirty_blocks(self) -> int: ...

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flurry_fast.verify import clock, dimensions
+from flurry_fast.verify.dedup import Identity, Memory
 from flurry_fast.verify.dimensions import Values
 from flurry_fast.verify.plan import UNREADABLE_NUMBER, CountedPlan, CountedRollup
 
@@ -43,6 +44,12 @@ def wire_key(report: Mapping[str, Any]) -> bytes:
     return key.encode("ascii")
 
 
+def _identity(report: Mapping[str, Any], session: Mapping[str, Any]) -> Identity:
+    """Whose session it is: by raw values, whatever they look like as text."""
+    ids = (bytes.fromhex(item["hex"]) for item in report["device_ids"] if item["type"] == 0)
+    return wire_key(report), next(ids, b""), session["start_ms"]
+
+
 def _not_ended(session: Mapping[str, Any]) -> int:
     duration = session["duration_ms"]
     return -1 if duration is None else int(duration)
@@ -64,7 +71,7 @@ class Count:
 
     Lines of a partition may come out of order; each waits for its predecessors.
     `starts` names first offsets other than 0. `ranges` says which offsets the plan
-    counts, by partition; None: all.
+    counts, by partition; None: all. Sessions of the others are known, too, if they come again.
     """
 
     plan: CountedPlan
@@ -77,6 +84,7 @@ class Count:
 
     def __post_init__(self) -> None:
         self._waiting: dict[int, dict[int, dict[str, Any]]] = {}
+        self._memories: dict[int, Memory] = {}
 
     def add(self, line: dict[str, Any]) -> None:
         """Counts one manifest line, or keeps it until the offsets before it have come.
@@ -91,7 +99,14 @@ class Count:
         while (ready := waiting.pop(self.end(partition), None)) is not None:
             if self.counts(partition, self.end(partition)):
                 self._fold(ready)
+            else:
+                self._meet(ready, clock.receive_ms(ready["timestamp_ms"]))
             self.crcs.setdefault(partition, []).append(ready.get("crc32c", 0))
+
+    def lose(self, partition: int, crc32c: int = 0) -> None:
+        """The next record is part of a recorded gap: it counts nowhere, and nothing below it is known any more."""
+        self._memories.pop(partition, None)
+        self.crcs.setdefault(partition, []).append(crc32c)
 
     def end(self, partition: int) -> int:
         """The first offset of the partition that is not counted yet."""
@@ -117,15 +132,39 @@ class Count:
     def _fold(self, line: dict[str, Any]) -> None:
         self.reports += 1
         received = clock.receive_ms(line["timestamp_ms"])
+        counting, dropped = self._meet(line, received)
         if line["outcome"] != "ok":
             block = self.blocks.setdefault((line["partition"], b"", received // clock.HOUR_MS), {})
             _add(block, self.plan.rollup(UNREADABLE_NUMBER), {"reason": line["outcome"]}, {"reports": 1})
             return
-        _ReportFold(self.plan, self.blocks, line, received).run()
+        _ReportFold(self.plan, self.blocks, line, received).run(counting, dropped)
+
+    def _meet(self, line: dict[str, Any], received: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
+        """The sessions of a line that count, and how many do not because they came before, by kind."""
+        memory = None
+        if self.plan.window_ms:
+            memory = self._memories.setdefault(
+                line["partition"], Memory(self.plan.window_ms, self.plan.max_sessions)
+            )
+            memory.record(received)
+        dropped = {"duplicates": 0, "superseded": 0}
+        if line["outcome"] != "ok":
+            return [], dropped
+        standing = survivors([{**session, "duration_ms": _not_ended(session)} for session in line["sessions"]])
+        if memory is None:
+            return standing, dropped
+        counting = []
+        for session in standing:
+            fate = memory.session(_identity(line, session), session["duration_ms"])
+            if fate == "counts":
+                counting.append(session)
+            else:
+                dropped["duplicates" if fate == "duplicate" else "superseded"] += 1
+        return counting, dropped
 
 
 class _ReportFold:
-    """One readable report: itself, then its surviving sessions in wire order."""
+    """One readable report: itself, then its sessions that count, in wire order."""
 
     def __init__(self, plan: CountedPlan, blocks: Blocks, report: dict[str, Any], received: int) -> None:
         self.plan, self.blocks, self.report, self.received = plan, blocks, report, received
@@ -133,12 +172,11 @@ class _ReportFold:
         self.shift = clock.shift_ms(plan, report, received)
         self.values = dimensions.of_report(plan, report, self.shift, received)
 
-    def run(self) -> None:
+    def run(self, sessions: list[dict[str, Any]], dropped: dict[str, int]) -> None:
         for rollup in self.plan.rollups:
-            if rollup.level == "session" and "reports" in rollup.measures:
-                self._add(self.received // clock.HOUR_MS, rollup, self.values, {"reports": 1})
-        sessions = [{**session, "duration_ms": _not_ended(session)} for session in self.report["sessions"]]
-        for session in survivors(sessions):
+            if rollup.level == "session" and rollup.of_reports:
+                self._add(self.received // clock.HOUR_MS, rollup, self.values, {"reports": 1, **dropped})
+        for session in sessions:
             self._session(session)
 
     def _session(self, session: dict[str, Any]) -> None:
@@ -148,7 +186,7 @@ class _ReportFold:
         measures = self._session_measures(session, suspect)
         for rollup in self.plan.rollups:
             if rollup.level == "session":
-                if rollup.measures != ("reports",):
+                if not rollup.only_reports:
                     self._add(bucket, rollup, values, measures)
             elif rollup.level == "event":
                 self._events(bucket, rollup, values, session)

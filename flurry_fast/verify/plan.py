@@ -9,6 +9,8 @@ from functools import cached_property
 UNREADABLE_NUMBER = 255
 UNREADABLE_NAME = "unreadable"
 
+# What a report adds to itself, in its receive hour.
+REPORT_MEASURES = frozenset({"reports", "duplicates", "superseded"})
 # Depth of each dimension that is deeper than a session.
 _LEVELS = {"event": "event", "parameter": "parameter", "value": "parameter", "error": "error", "error_kind": "error"}
 
@@ -22,6 +24,16 @@ class CountedRollup:
     dimensions: tuple[str, ...]
     measures: tuple[str, ...]
     cap: int
+
+    @property
+    def of_reports(self) -> bool:
+        """Whether reports themselves add to it."""
+        return not REPORT_MEASURES.isdisjoint(self.measures)
+
+    @property
+    def only_reports(self) -> bool:
+        """Whether nothing else does."""
+        return REPORT_MEASURES.issuperset(self.measures)
 
     @cached_property
     def level(self) -> str:
@@ -43,12 +55,14 @@ class CountedPlan:
     max_skew_ms: int
     max_count: int
     max_duration_ms: int
+    window_ms: int
+    max_sessions: int
 
     @classmethod
     def parse(cls, toml: str) -> CountedPlan:
         """Reads a plan that `flurry_fast.Plan` has accepted; anything else raises KeyError or ValueError."""
         document = tomllib.loads(toml)
-        time, limits = document.get("time", {}), document.get("limits", {})
+        time, limits, dedup = (document.get(section, {}) for section in ("time", "limits", "dedup"))
         rollups = tuple(
             CountedRollup(
                 number=number,
@@ -66,6 +80,8 @@ class CountedPlan:
             max_skew_ms=time.get("max_skew_ms", 600_000),
             max_count=limits.get("max_count", 1_000_000),
             max_duration_ms=limits.get("max_duration_ms", 2_592_000_000),
+            window_ms=dedup.get("window_ms", 0),
+            max_sessions=dedup.get("max_sessions", 1_800_000),
         )
 
     def rollup(self, number: int) -> CountedRollup:

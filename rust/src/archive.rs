@@ -3,9 +3,10 @@
 use arrow_array::{RecordBatch, StructArray};
 use flurry_core::archive::restore::{Restored, restore};
 use flurry_core::archive::schema::{SCHEMA, SCHEMA_VERSION};
-use flurry_core::archive::{ArchiveBuilder, ArchiveChunk, Fingerprints, RowChecksum};
+use flurry_core::archive::{ArchiveBuilder, ArchiveChunk, RowChecksum};
 use flurry_core::crc::crc32c;
 use flurry_core::engine::sink::ReportSink;
+use flurry_core::identity::Fingerprints;
 use flurry_core::report::Report;
 use flurry_core::wire::{self, Limits};
 use pyo3::create_exception;

@@ -8,8 +8,9 @@ use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, Int64Array, make_array};
 use arrow_data::ArrayData;
 use arrow_schema::DataType;
-use flurry_core::archive::{ArchiveBuilder, Fingerprints};
+use flurry_core::archive::ArchiveBuilder;
 use flurry_core::engine::{self, EngineError};
+use flurry_core::identity::Fingerprints;
 use flurry_core::reason::Reason;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -22,6 +23,7 @@ use crate::blocks::Cells;
 use crate::engine_values::{
     PyFlush, PyNeedGroup, PyNeeds, PyPartitionState, PyPartitionStop, binary,
 };
+use crate::past::PastRows;
 use crate::plan::PyPlan;
 
 pyo3::create_exception!(
@@ -37,7 +39,7 @@ pyo3::create_exception!(
     "A stored cell that no engine wrote; `partition` (None for readers), `row` and `reason` say which and why."
 );
 
-type Core = engine::Engine<ArchiveBuilder>;
+pub type Core = engine::Engine<ArchiveBuilder>;
 
 /// Any object with these attributes, such as `flurry_fast.positions`' classes.
 #[derive(FromPyObject)]
@@ -130,13 +132,19 @@ impl PyEngine {
         let open =
             move |_partition: i32, position: i64| ArchiveBuilder::new(fingerprints, position);
         Ok(Self {
-            core: Mutex::new(Core::new(plan.plan.clone(), incarnation, Box::new(open))),
+            core: Mutex::new(Core::new(
+                plan.plan.clone(),
+                incarnation,
+                fingerprints,
+                Box::new(open),
+            )),
             counters,
             archive,
         })
     }
 
-    #[pyo3(signature = (partition, *, log_start, counters, archive, read_from))]
+    #[pyo3(signature = (partition, *, log_start, counters, archive, read_from, recall_from = None))]
+    #[allow(clippy::too_many_arguments)]
     fn assign(
         &self,
         py: Python<'_>,
@@ -145,12 +153,31 @@ impl PyEngine {
         counters: Option<CountersArgument>,
         archive: Option<ArchiveArgument>,
         read_from: i64,
+        recall_from: Option<i64>,
     ) -> PyResult<()> {
         let counters = counters.filter(|_| self.counters).map(Into::into);
         let archive = archive.filter(|_| self.archive).map(Into::into);
         self.run(py, |core| {
-            core.assign(partition, log_start, counters, archive, read_from)
+            core.assign(
+                partition,
+                log_start,
+                counters,
+                archive,
+                read_from,
+                recall_from,
+            )
         })
+    }
+
+    #[pyo3(signature = (max_timestamp, /))]
+    fn recall_since(&self, py: Python<'_>, max_timestamp: i64) -> PyResult<Option<i64>> {
+        self.with(py, |core| core.recall_since(max_timestamp))
+    }
+
+    #[pyo3(signature = (partition, rows))]
+    fn recall(&self, py: Python<'_>, partition: i32, rows: &Bound<'_, PyAny>) -> PyResult<i64> {
+        let rows = PastRows::new(import_array(rows, false)?)?;
+        self.run(py, |core| rows.recall(core, partition))
     }
 
     #[pyo3(signature = (partition, offset))]
@@ -276,15 +303,18 @@ impl PyEngine {
         self.run(py, |core| core.archive_reset(partition, position))
     }
 
-    #[pyo3(signature = (partition, position))]
+    #[pyo3(signature = (partition, position, *, recall_from = None))]
     fn counters_shed(
         &self,
         py: Python<'_>,
         partition: i32,
         position: CountersArgument,
+        recall_from: Option<i64>,
     ) -> PyResult<()> {
         let position = position.into();
-        self.run(py, |core| core.counters_shed(partition, position))
+        self.run(py, |core| {
+            core.counters_shed(partition, position, recall_from)
+        })
     }
 
     fn memory<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -292,6 +322,7 @@ impl PyEngine {
         let dict = PyDict::new(py);
         dict.set_item("blocks", memory.blocks)?;
         dict.set_item("archive", memory.archive)?;
+        dict.set_item("dedup", memory.dedup)?;
         // The scratch space of a batch lives no longer than its call.
         dict.set_item("scratch", 0)?;
         dict.set_item("dirty", memory.dirty)?;

@@ -13,6 +13,7 @@ mod decode;
 mod engine;
 mod engine_values;
 mod kernels;
+mod past;
 mod plan;
 mod simulate;
 #[cfg(feature = "trials")]

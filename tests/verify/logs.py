@@ -42,7 +42,10 @@ def generated(seed: int, partitions: int = 2, reports: int = 30, *, odd: float =
         timestamp, log = NOW_MS, []
         for _ in range(reports):
             timestamp += random.randint(0, 400_000)
-            log.append((_payload(generator, random, timestamp), timestamp if random.random() < 0.98 else -1))
+            again = [payload for payload, _ in log[-12:]] if random.random() < 0.2 else []
+            payload = random.choice(again) if again else _payload(generator, random, timestamp)
+            late = random.randint(0, 3_000_000) if random.random() < 0.1 else 0  # clocks of brokers differ
+            log.append((payload, timestamp - late if random.random() < 0.98 else -1))
         logs[partition] = log
     return logs
 
@@ -109,9 +112,21 @@ class Consumer:
             archive = self.chain(partition).begin(0) if archived else None
             start = min([counters.position, *([archive.position] if archive else [])])
             log_start = self.log_starts.get(partition, 0)
+            past = self._past(partition, counters)
+            start = min(start, past if past is not None else start)
             assert start >= log_start
-            self.engine.assign(partition, log_start=log_start, counters=counters, archive=archive, read_from=start)
+            self.engine.assign(
+                partition, log_start=log_start, counters=counters, archive=archive, read_from=start, recall_from=past
+            )
             self.next[partition] = start
+
+    def _past(self, partition: int, position: CountersPosition) -> int | None:
+        """From where sessions must be known again."""
+        since = self.engine.recall_since(position.max_timestamp)
+        if since is None:
+            return None
+        times = [timestamp for _, timestamp in self.logs[partition][: position.position]]
+        return next((offset for offset, timestamp in enumerate(times) if timestamp >= since), position.position)
 
     def chain(self, partition: int) -> Chain:
         assert self.root is not None
@@ -184,12 +199,14 @@ def random_plan(random: Random) -> str:
             [],
             ["sessions", "new_users", "ended_sessions", "duration", "page_views", "events", *more_measures],
         ),
-        "report": ([], ["reports"]),
+        "report": ([], ["reports", "duplicates", "superseded"]),
         "event": (["event"], ["events", "event_sessions", "event_duration"]),
         "parameter": (["event", "parameter", "value"], ["events", "event_sessions"]),
         "error": (["error", "error_kind"], ["errors", "crashes"]),
     }
-    lines = [f"[time]\nmax_age_ms = {random.choice([2_592_000_000, 7_200_000])}"]
+    window, sessions = random.choice([0, 1_000_000, 3_600_000, 10**9]), random.choice([9, 60, 10_000])
+    lines = [f"[dedup]\nwindow_ms = {window}\nmax_sessions = {sessions}"]
+    lines += [f"[time]\nmax_age_ms = {random.choice([2_592_000_000, 7_200_000])}"]
     lines.append(f"[limits]\nmax_count = {random.choice([1_000_000, 5])}")
     for number in range(random.randint(4, 9)):
         level = random.choice(list(levels))

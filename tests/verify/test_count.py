@@ -59,6 +59,7 @@ def error(error_id: str = "E", kind: int | None = 2) -> dict[str, Any]:
 def report(*sessions: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {
         "outcome": "ok",
+        "device_ids": [{"type": 0, "hex": "d0"}],
         "protocol": 26,
         "platform": 3,
         "agent_version": 148,

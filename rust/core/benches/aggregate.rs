@@ -9,6 +9,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use flurry_core::crc::crc32;
 use flurry_core::engine::sink::Record;
 use flurry_core::engine::{CountersPosition, Engine};
+use flurry_core::identity::Fingerprints;
 use flurry_core::plan::Plan;
 use flurry_core::report::Report;
 use flurry_core::sim::{Batch, Settings, Simulator};
@@ -67,14 +68,19 @@ fn records(batch: &Batch, first: usize) -> impl Iterator<Item = Record<'_>> {
 }
 
 fn engine(plan: &Arc<Plan>) -> Engine<()> {
-    let mut engine = Engine::new(plan.clone(), 1, Box::new(|_, _| ()));
+    let mut engine = Engine::new(
+        plan.clone(),
+        1,
+        Fingerprints::new(&[7; 16]),
+        Box::new(|_, _| ()),
+    );
     let origin = CountersPosition {
         position: 0,
         max_bucket: Some(-1),
         crc: None,
         max_timestamp: -1,
     };
-    match engine.assign(0, 0, Some(origin), None, 0) {
+    match engine.assign(0, 0, Some(origin), None, 0, None) {
         Ok(()) => engine,
         Err(error) => panic!("{error}"),
     }

@@ -11,6 +11,9 @@ pub mod reason;
 pub mod report;
 pub mod wire;
 
+// who a session is
+pub mod identity;
+
 // rollups and counter blocks
 pub mod clock;
 pub mod counters;
@@ -29,4 +32,4 @@ pub mod trials;
 
 /// Version of everything that can change a counter for the same bytes: the
 /// decoder, its limits, and docs/counters.md. Part of every plan id.
-pub const SEMANTICS_VERSION: u32 = 1;
+pub const SEMANTICS_VERSION: u32 = 2;

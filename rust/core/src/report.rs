@@ -262,6 +262,12 @@ impl Report<'_> {
         );
     }
 
+    /// (start, duration) of every session record, as they stand on the wire.
+    pub fn spans(&self) -> impl Iterator<Item = (i64, i64)> {
+        let sessions = self.sessions.iter();
+        sessions.map(|session| (session.start_ms, session.duration_ms))
+    }
+
     /// The device's own id: the bytes of the first id of type 0, or nothing.
     pub fn device_id(&self) -> &[u8] {
         self.device_ids

@@ -8,11 +8,11 @@ use arrow_schema::{ArrowError, DataType};
 
 use super::columns::{Bytes, Ends, Numbers, OptBytes, Presence, structs};
 use super::envelope::Envelope;
-use super::fingerprint::Fingerprints;
 use super::schema;
 use super::scribe::Scribe;
 use super::sessions::{SessionLists, birth_shape};
 use crate::engine::sink::Record;
+use crate::identity::Fingerprints;
 use crate::reason::Reason;
 use crate::report::Report;
 use crate::wire;

@@ -5,8 +5,8 @@ use arrow_schema::ArrowError;
 use sha2::{Digest, Sha256};
 
 use super::build::Rows;
-use super::fingerprint::Fingerprints;
 use crate::engine::sink::{Record, ReportSink};
+use crate::identity::Fingerprints;
 use crate::reason::Reason;
 use crate::report::Report;
 

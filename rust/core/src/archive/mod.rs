@@ -5,7 +5,6 @@ mod build;
 mod chunk;
 mod columns;
 mod envelope;
-mod fingerprint;
 mod lists;
 pub mod restore;
 pub mod schema;
@@ -16,4 +15,3 @@ mod tests;
 
 pub use build::OUTCOME_OK;
 pub use chunk::{ArchiveBuilder, ArchiveChunk, Range, RowChecksum, Summary};
-pub use fingerprint::{DeviceFingerprints, Fingerprints};

@@ -7,10 +7,10 @@ use arrow_array::types::{
 use arrow_schema::{ArrowError, DataType};
 
 use super::columns::{Bytes, Ends, Numbers, OptBytes, OptFlags, OptNumbers, Presence, structs};
-use super::fingerprint::DeviceFingerprints;
 use super::lists::PairLists;
 use super::schema;
 use super::scribe::Scribe;
+use crate::identity::DeviceFingerprints;
 use crate::report::{Launch, Location, Report, Session, slice};
 
 type Times = Numbers<TimestampMillisecondType>;

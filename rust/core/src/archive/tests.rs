@@ -5,6 +5,7 @@ use super::restore::{RestoreError, restore};
 use super::*;
 use crate::crc::crc32c;
 use crate::engine::sink::{Record, ReportSink};
+use crate::identity::Fingerprints;
 use crate::report::{Report, Session};
 use crate::wire::samples::{captures, rich};
 use crate::wire::{self, Limits};

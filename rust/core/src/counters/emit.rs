@@ -6,11 +6,16 @@ use super::dimensions::{
 };
 use super::ops::{Op, Ops, Piece};
 use super::program::{Program, Step};
-use super::sessions::{Seen, Survivors};
+use super::sessions::{Fate, Seen};
 use crate::clock::{EffectiveTime, bucket};
 use crate::plan::SESSION_MEASURES;
 use crate::reason::Reason;
 use crate::report::{Report, Session, slice};
+
+/// Slots of the measures that a report adds to itself.
+const REPORTS: usize = 0;
+const DUPLICATES: usize = 11;
+const SUPERSEDED: usize = 12;
 
 /// Decides, block by block, whether a record's part for it is counted now, and
 /// applies operations when there are enough.
@@ -35,13 +40,29 @@ pub struct Tally {
     /// 1 + events + errors of each.
     pub data_points: u64,
     /// Records of sessions that another record of the same report stands for.
+    pub repeated: u64,
+    /// Sessions that came in an earlier report …
+    pub duplicates: u64,
+    /// … and those of them whose record here is longer.
     pub superseded: u64,
+}
+
+impl Tally {
+    /// Of the sessions that do not count.
+    fn of(fates: &[Fate]) -> Self {
+        let count = |fate| fates.iter().filter(|other| **other == fate).count() as u64;
+        Self {
+            repeated: count(Fate::Repeated),
+            duplicates: count(Fate::Duplicate),
+            superseded: count(Fate::Superseded),
+            ..Self::default()
+        }
+    }
 }
 
 /// Makes operations of reports; holds the scratch space for it.
 #[derive(Default)]
 pub struct Emitter {
-    survivors: Survivors,
     names: Seen,
     distinct: [Seen; 8],
     prints: Prints,
@@ -86,19 +107,19 @@ impl Emitter {
         tally
     }
 
-    /// Emits what a report adds.
+    /// Emits what a report adds; `fates` are those of its session records.
     pub fn report<'b>(
         &mut self,
         program: &Program,
         ops: &mut Ops<'b>,
-        report: &Report<'b>,
+        (report, fates): (&Report<'b>, &[Fate]),
         receive_ms: i64,
         gate: &mut impl Gate<'b>,
     ) -> Tally {
         let hour = bucket(receive_ms);
         let mut tally = Tally {
             max_bucket: hour,
-            ..Tally::default()
+            ..Tally::of(fates)
         };
         let app = program.keys.text(report.api_key);
         let shift = program
@@ -112,16 +133,16 @@ impl Emitter {
             let session_at = of_envelope(program, ops, report, &mut self.prints);
             let scope = ops.push_scope(block, report_at, session_at);
             let mut measures = [0; SESSION_MEASURES];
-            measures[0] = 1;
+            measures[REPORTS] = 1;
+            measures[DUPLICATES] = tally.duplicates;
+            measures[SUPERSEDED] = tally.superseded;
             for step in &program.reports {
                 let print = step.print(print, &self.prints);
                 step.emit(ops, print, scope, 0, &measures);
             }
         }
-        self.survivors.find(&report.sessions);
-        for (at, session) in report.sessions.iter().enumerate() {
-            if !self.survivors.counts(at) || is_duplicate(report, session) {
-                tally.superseded += 1;
+        for (session, fate) in report.sessions.iter().zip(fates) {
+            if *fate != Fate::Counts {
                 continue;
             }
             tally.sessions += 1;
@@ -284,13 +305,6 @@ impl Emitter {
     }
 }
 
-/// Where deduplication across reports will be asked (exactly-once.md,
-/// "Duplicated reports"): whether this session appeared at a lower offset of
-/// the partition within the plan's window. Until then every report counts.
-fn is_duplicate(_report: &Report<'_>, _session: &Session<'_>) -> bool {
-    false
-}
-
 fn data_points(session: &Session<'_>) -> u64 {
     1 + session.events.len() as u64 + session.errors.len() as u64
 }
@@ -339,6 +353,8 @@ impl<'b> Place<'_, 'b> {
             errors.iter().filter(|error| is_crash(error)).count() as u64,
             data_points(session),
             u64::from(time.suspect),
+            0,
+            0,
         ]
     }
 

@@ -21,3 +21,4 @@ pub mod varint;
 pub use emit::{Emitter, Gate, Tally};
 pub use ops::Ops;
 pub use program::Program;
+pub use sessions::{Fate, Fates};

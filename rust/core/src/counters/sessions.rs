@@ -3,70 +3,110 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use crate::report::Session;
-
 /// Below it, comparing everything with everything beats any structure.
 const FEW: usize = 16;
 /// Above it, a set is not worth keeping for the next session.
 const MANY: usize = 4_096;
 
-/// Finds the records of a report that count: of those with one start, the one
-/// with the longest duration, of equals the last.
+/// What becomes of one session record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Counts,
+    /// Another record of the same report stands for the session.
+    Repeated,
+    /// The session came in an earlier report.
+    Duplicate,
+    /// The same, and this record of it is longer: counters keep what they have.
+    Superseded,
+}
+
+/// The fates of a report's session records, decided once: whoever looks at the
+/// report again finds the same.
 #[derive(Default)]
-pub(super) struct Survivors {
-    keep: Vec<bool>,
+pub struct Fates {
+    /// (start, duration), as they stand on the wire.
+    sessions: Vec<(i64, i64)>,
+    of: Vec<Fate>,
     order: Vec<u32>,
 }
 
-impl Survivors {
-    /// Looks at the sessions of one report.
-    pub fn find(&mut self, sessions: &[Session<'_>]) {
-        self.keep.clear();
-        self.keep.resize(sessions.len(), true);
-        match sessions.len() {
+impl Fates {
+    /// Finds what stands for each session of one report, given as (start,
+    /// duration): of the records with one start the one with the longest
+    /// duration, of equals the last.
+    pub fn find(&mut self, sessions: impl Iterator<Item = (i64, i64)>) {
+        self.sessions.clear();
+        self.sessions.extend(sessions);
+        self.of.clear();
+        self.of.resize(self.sessions.len(), Fate::Counts);
+        match self.sessions.len() {
             0 | 1 => {}
-            2..=FEW => self.compare_all(sessions),
-            _ => self.sort(sessions),
+            2..=FEW => self.compare_all(),
+            _ => self.sort(),
         }
     }
 
-    /// Whether the record at this place counts.
-    pub fn counts(&self, at: usize) -> bool {
-        self.keep.get(at).copied().unwrap_or(true)
+    /// Those of an unreadable record.
+    pub fn clear(&mut self) {
+        self.sessions.clear();
+        self.of.clear();
     }
 
-    fn compare_all(&mut self, sessions: &[Session<'_>]) {
-        for (at, (session, keep)) in sessions.iter().zip(&mut self.keep).enumerate() {
-            *keep = !sessions.iter().enumerate().any(|(other_at, other)| {
-                other.start_ms == session.start_ms && rank(other_at, other) > rank(at, session)
-            });
+    /// As they were decided before.
+    pub fn recall(&mut self, fates: &[Fate]) {
+        self.of.clear();
+        self.of.extend_from_slice(fates);
+    }
+
+    /// By place in the report.
+    pub fn all(&self) -> &[Fate] {
+        &self.of
+    }
+
+    /// Start, duration and fate of those that count as far as this report says.
+    pub fn counting(&mut self) -> impl Iterator<Item = (i64, i64, &mut Fate)> {
+        self.sessions
+            .iter()
+            .zip(&mut self.of)
+            .filter(|(_, fate)| **fate == Fate::Counts)
+            .map(|(&(start, duration), fate)| (start, duration, fate))
+    }
+
+    fn compare_all(&mut self) {
+        let all = &self.sessions;
+        for (at, (&this, fate)) in all.iter().zip(&mut self.of).enumerate() {
+            let stands = |(other_at, &other): (usize, &(i64, i64))| {
+                other.0 == this.0 && rank(other_at, other) > rank(at, this)
+            };
+            if all.iter().enumerate().any(stands) {
+                *fate = Fate::Repeated;
+            }
         }
     }
 
-    fn sort(&mut self, sessions: &[Session<'_>]) {
+    fn sort(&mut self) {
         self.order.clear();
-        self.order.extend(0..sessions.len() as u32);
+        self.order.extend(0..self.sessions.len() as u32);
+        let all = &self.sessions;
         let key = |at: &u32| {
             let at = *at as usize;
-            sessions
-                .get(at)
-                .map(|session| (session.start_ms, rank(at, session)))
+            all.get(at).map(|session| (session.0, rank(at, *session)))
         };
         self.order.sort_unstable_by_key(key);
         for pair in self.order.windows(2) {
             if let [this, next] = pair
                 && let (Some((start, _)), Some((next_start, _))) = (key(this), key(next))
                 && start == next_start
-                && let Some(keep) = self.keep.get_mut(*this as usize)
+                && let Some(fate) = self.of.get_mut(*this as usize)
             {
-                *keep = false;
+                *fate = Fate::Repeated;
             }
         }
     }
 }
 
-fn rank(at: usize, session: &Session<'_>) -> (i64, usize) {
-    (session.duration_ms.max(-1), at)
+fn rank(at: usize, (_, duration_ms): (i64, i64)) -> (i64, usize) {
+    (duration_ms.max(-1), at)
 }
 
 /// A set of fingerprints: a short list at first, a hash set on long input.
@@ -130,18 +170,10 @@ mod tests {
     use super::*;
 
     fn survivors(sessions: &[(i64, i64)]) -> Vec<usize> {
-        let sessions: Vec<_> = sessions
-            .iter()
-            .map(|&(start_ms, duration_ms)| Session {
-                start_ms,
-                duration_ms,
-                ..Session::default()
-            })
-            .collect();
-        let mut survivors = Survivors::default();
-        survivors.find(&sessions);
+        let mut fates = Fates::default();
+        fates.find(sessions.iter().copied());
         (0..sessions.len())
-            .filter(|at| survivors.counts(*at))
+            .filter(|at| fates.all()[*at] == Fate::Counts)
             .collect()
     }
 

@@ -6,7 +6,7 @@ use super::sink::{Record, ReportSink};
 use super::{Engine, EngineError, PartitionStop, StopKind};
 use crate::clock::{self, receive_ms};
 use crate::counters::blocks::Blocks;
-use crate::counters::{Gate, Ops, Program};
+use crate::counters::{Fates, Gate, Ops, Program};
 use crate::crc::crc32c;
 use crate::reason::Reason;
 use crate::report::Report;
@@ -47,6 +47,7 @@ impl<S: ReportSink> Engine<S> {
         records: impl Iterator<Item = Record<'b>>,
     ) -> Result<(), EngineError> {
         self.no_open_needs("absorb")?;
+        self.check_recalled()?;
         trials::fail_point("engine.absorb.before");
         self.turn += 1;
         for part in &mut self.partitions {
@@ -83,6 +84,8 @@ impl<S: ReportSink> Engine<S> {
                 if (wait.partition, wait.offset) != (record.partition, record.offset) {
                     return Err(EngineError::misuse("resume: another batch than absorb's"));
                 }
+                let fates = open.fates.get(wait.fates.0..wait.fates.1);
+                self.fates.recall(fates.unwrap_or_default());
                 self.take_again(wait, &record, &mut scratch);
             }
         }
@@ -98,6 +101,22 @@ impl<S: ReportSink> Engine<S> {
         self.give_back();
         trials::fail_point("engine.resume.after");
         self.check_room()
+    }
+
+    /// What nobody told would be missing among the sessions that are known.
+    fn check_recalled(&self) -> Result<(), EngineError> {
+        for part in &self.partitions {
+            if let Some(counters) = part.counters.as_ref().filter(|c| !c.asleep) {
+                let missing = counters.missing_from();
+                if missing < counters.next && missing < part.next && !part.stopped {
+                    return Err(EngineError::misuse(format!(
+                        "absorb: partition {} goes on at {}, and nobody recalled record {missing}",
+                        part.number, part.next
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Without room groups were lost: then nothing may leave the engine any more.
@@ -164,7 +183,31 @@ impl<S: ReportSink> Engine<S> {
             self.stats.archived += u64::from(archive.take(record, report, crc));
         }
         trials::fail_point("engine.fold.before"); // the archive has it, the counters have not
-        if let Some(counters) = part.counters.as_mut().filter(|c| c.next == record.offset) {
+        let time = receive_ms(record.timestamp_ms);
+        let Some(counters) = part.counters.as_mut() else {
+            return;
+        };
+        let recalls = counters.recalls(record.offset);
+        if !recalls && !counters.counts(record.offset) {
+            return;
+        }
+        // Decided here, once, whatever becomes of the record's blocks.
+        match outcome {
+            Ok(()) => self.fates.find(scratch.report.spans()),
+            Err(_) => self.fates.clear(),
+        }
+        if let Some(dedup) = &mut counters.dedup {
+            let report = &scratch.report;
+            let device = self.fingerprints.device(report.api_key, report.device_id());
+            let print = |start_ms| device.session(start_ms).cast_unsigned();
+            dedup.meet(time, &mut self.fates, print);
+        }
+        if recalls {
+            self.stats.recalled += 1;
+            if counters.missing_from() == counters.next {
+                self.stops.extend(part.note_recalled());
+            }
+        } else {
             let mut fold = Fold {
                 program: &self.program,
                 blocks: &mut self.blocks,
@@ -178,27 +221,32 @@ impl<S: ReportSink> Engine<S> {
                     epoch: part.epoch,
                 },
                 offset: record.offset,
-                timestamp: receive_ms(record.timestamp_ms),
+                timestamp: time,
                 turn: self.turn,
                 pass: Pass::First,
                 deferred: false,
             };
-            let tally = fold.fold(&mut self.emitter, outcome, scratch);
+            let tally = fold.fold(&mut self.emitter, outcome, &self.fates, scratch);
             let is_deferred = fold.deferred;
             self.stats.counted += 1;
             self.stats.sessions += tally.sessions;
             self.stats.data_points += tally.data_points;
+            self.stats.repeated += tally.repeated;
+            self.stats.duplicates += tally.duplicates;
             self.stats.superseded += tally.superseded;
             counters.next += 1;
             counters.crc = Some(crc);
-            counters.max_timestamp = counters.max_timestamp.max(receive_ms(record.timestamp_ms));
+            counters.max_timestamp = counters.max_timestamp.max(time);
             counters.raise_bucket(tally.max_bucket);
             if is_deferred {
+                let first = open.fates.len();
+                open.fates.extend_from_slice(self.fates.all());
                 open.deferred.push(Deferred {
                     index,
                     partition: record.partition,
                     offset: record.offset,
                     epoch: part.epoch,
+                    fates: (first, open.fates.len()),
                 });
             }
         }
@@ -253,7 +301,7 @@ impl<S: ReportSink> Engine<S> {
             pass: Pass::Again,
             deferred: false,
         };
-        fold.fold(&mut self.emitter, outcome, scratch);
+        fold.fold(&mut self.emitter, outcome, &self.fates, scratch);
     }
 
     #[inline]
@@ -311,12 +359,16 @@ impl Fold<'_> {
         &mut self,
         emitter: &mut crate::counters::Emitter,
         outcome: Result<(), Reason>,
+        fates: &Fates,
         scratch: &mut Scratch<'b>,
     ) -> crate::counters::Tally {
         let Scratch { report, ops, .. } = scratch;
         let program = self.program;
         let tally = match outcome {
-            Ok(()) => emitter.report(program, ops, report, self.timestamp, self),
+            Ok(()) => {
+                let report = (&*report, fates.all());
+                emitter.report(program, ops, report, self.timestamp, self)
+            }
             Err(reason) => emitter.unreadable(program, ops, reason, self.timestamp, self),
         };
         ops.end_of_report(|ops| self.blocks.apply(program, ops));

@@ -9,6 +9,10 @@ impl<S: ReportSink> Engine<S> {
     /// Takes a partition on. `None` for a sink that is not run here.
     /// `read_from`: the first offset that will come, at most the lower
     /// position; where it is lower, the records before are only compared.
+    /// `recall_from`: the first record whose sessions the counters must know,
+    /// from `recall` or from Kafka, before they go on; `None` only where they
+    /// need none ([`Engine::recall_since`]).
+    #[allow(clippy::too_many_arguments)]
     pub fn assign(
         &mut self,
         partition: i32,
@@ -16,6 +20,7 @@ impl<S: ReportSink> Engine<S> {
         counters: Option<CountersPosition>,
         archive: Option<ArchivePosition>,
         read_from: i64,
+        recall_from: Option<i64>,
     ) -> Result<(), EngineError> {
         if u16::try_from(partition).is_err() {
             return Err(EngineError::misuse(format!(
@@ -48,11 +53,18 @@ impl<S: ReportSink> Engine<S> {
                 "partition {partition}: there is nothing to read at {read_from}, the log starts at {log_start}"
             )));
         }
+        if let Some(position) = counters {
+            let since = self.recall_since(position.max_timestamp);
+            check_recall(&position, recall_from, since)?;
+        }
         self.epochs += 1;
         let mut part = Partition::new(partition, self.epochs, read_from);
         if let Some(position) = counters {
             expect(&mut part, position.position, position.crc);
-            part.counters = Some(Counters::at(&position));
+            part.counters = Some(Counters::at(&position, &self.plan.dedup, recall_from));
+            if recall_from == Some(position.position) {
+                self.stops.extend(part.note_recalled());
+            }
         }
         if let Some(position) = archive {
             expect(&mut part, position.position, position.crc);
@@ -110,17 +122,35 @@ impl<S: ReportSink> Engine<S> {
         Ok(())
     }
 
-    /// Drops the blocks of a partition; its counters stand at `position` again.
+    /// Drops the blocks of a partition, and what is known of its sessions; its
+    /// counters stand at `position` again. They take nothing before they are
+    /// told, by the same call with `recall_from`, where the sessions are to be
+    /// read again (unless they need none).
     pub fn counters_shed(
         &mut self,
         partition: i32,
         position: CountersPosition,
+        recall_from: Option<i64>,
     ) -> Result<(), EngineError> {
+        if recall_from.is_some() {
+            check_recall(&position, recall_from, None)?;
+        }
         self.epochs += 1;
         let epoch = self.epochs;
-        let part = self.partition_mut(partition)?;
+        let counters = Counters::at(&position, &self.plan.dedup, recall_from);
+        let at = self
+            .position_of(partition)
+            .and_then(|at| self.partitions.get_mut(at));
+        let Some(part) = at else {
+            return Err(EngineError::misuse(format!(
+                "partition {partition} is not assigned"
+            )));
+        };
         part.epoch = epoch;
-        part.counters = Some(Counters::at(&position));
+        part.counters = Some(counters);
+        if recall_from == Some(position.position) {
+            self.stops.extend(part.note_recalled());
+        }
         expect(part, position.position, position.crc);
         self.drop_blocks(partition);
         Ok(())
@@ -156,6 +186,25 @@ impl<S: ReportSink> Engine<S> {
         if self.open.is_none() {
             self.give_back();
         }
+    }
+}
+
+/// Sessions are known from records below the position, and not from nowhere.
+fn check_recall(
+    position: &CountersPosition,
+    recall_from: Option<i64>,
+    since: Option<i64>,
+) -> Result<(), EngineError> {
+    match recall_from {
+        Some(from) if from > position.position => Err(EngineError::misuse(format!(
+            "recalling from {from} would leave out what lies below, up to position {}",
+            position.position
+        ))),
+        None if since.is_some() => Err(EngineError::misuse(format!(
+            "position {} has records below it whose sessions must be known: say from where",
+            position.position
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -16,6 +16,8 @@ pub struct PartitionState {
     pub counters: Option<(i64, i64)>,
     /// The next offset of the archive's buffer.
     pub archive_next: Option<i64>,
+    /// Sessions that the counters would know again.
+    pub known_sessions: usize,
     pub dirty_blocks: usize,
     /// Kafka timestamp of the oldest record that is counted and not durable, ms.
     pub oldest_unflushed_ms: Option<i64>,
@@ -52,6 +54,9 @@ impl<S: ReportSink> Engine<S> {
                     stopped: part.stopped,
                     counters: counters.map(|c| (c.next, c.durable)),
                     archive_next: part.archive.as_ref().map(|archive| archive.next),
+                    known_sessions: counters
+                        .and_then(|c| c.dedup.as_ref())
+                        .map_or(0, |dedup| dedup.len()),
                     dirty_blocks: counters.map_or(0, |c| c.dirty.len()),
                     oldest_unflushed_ms: counters.and_then(|c| {
                         let both = [c.oldest_flying, c.oldest_unflushed];

@@ -17,6 +17,8 @@ pub struct Memory {
     pub unwritten: bool,
     /// In archive buffers.
     pub archive: usize,
+    /// For the sessions that are known again.
+    pub dedup: usize,
 }
 
 impl<S: ReportSink> Engine<S> {
@@ -33,6 +35,10 @@ impl<S: ReportSink> Engine<S> {
                 .iter()
                 .filter_map(|part| part.archive.as_ref())
                 .map(|archive| archive.sink.memory())
+                .sum(),
+            dedup: counters()
+                .filter_map(|c| c.dedup.as_ref())
+                .map(|dedup| dedup.memory())
                 .sum(),
         }
     }

@@ -3,26 +3,29 @@
 //! what it needs to read it names ([`Engine::needs`]), what is to be written it
 //! hands out ([`Engine::freeze`]).
 //!
-//! The order of calls: `assign` → (`absorb` → (`seed`… → `resume`)? )… with
-//! `freeze` → `acknowledge` | `abandon` between batches. Rules and invariants:
-//! docs/exactness.md and docs/counters.md.
+//! The order of calls: `assign` → `recall`… → (`absorb` → (`seed`… → `resume`)? )…
+//! with `freeze` → `acknowledge` | `abandon` between batches. Rules and
+//! invariants: docs/exactness.md and docs/counters.md.
 
 mod absorb;
 mod assign;
 mod column;
+mod dedup;
 mod error;
 mod flush;
 mod inspect;
 mod memory;
 mod needs;
 mod partition;
+mod recall;
 pub mod sink;
 mod stats;
 
 use std::sync::Arc;
 
 use crate::counters::blocks::Blocks;
-use crate::counters::{Emitter, Program};
+use crate::counters::{Emitter, Fates, Program};
+use crate::identity::Fingerprints;
 use crate::plan::Plan;
 
 pub use column::{Column, MAX_BYTES};
@@ -32,6 +35,7 @@ pub use inspect::PartitionState;
 pub use memory::Memory;
 pub use needs::{Cell, NeedGroup};
 pub use partition::{ArchivePosition, CountersPosition, PartitionStop, StopKind};
+pub use recall::Past;
 use sink::ReportSink;
 pub use stats::Stats;
 
@@ -43,6 +47,7 @@ pub struct Engine<S> {
     plan: Arc<Plan>,
     program: Program,
     incarnation: u32,
+    fingerprints: Fingerprints,
     open_sink: OpenSink<S>,
     partitions: Vec<partition::Partition<S>>,
     /// Where the last record's partition was found.
@@ -52,6 +57,7 @@ pub struct Engine<S> {
     turn: u64,
     blocks: Blocks,
     emitter: Emitter,
+    fates: Fates,
     open: Option<needs::Open>,
     flight: Option<flush::Flight>,
     flushes: u64,
@@ -60,20 +66,28 @@ pub struct Engine<S> {
 }
 
 impl<S: ReportSink> Engine<S> {
-    /// An engine without partitions. `incarnation` stands for the topic's id.
-    pub fn new(plan: Arc<Plan>, incarnation: u32, open_sink: OpenSink<S>) -> Self {
+    /// An engine without partitions. `incarnation` stands for the topic's id;
+    /// `fingerprints` know sessions again, and no result depends on their secret.
+    pub fn new(
+        plan: Arc<Plan>,
+        incarnation: u32,
+        fingerprints: Fingerprints,
+        open_sink: OpenSink<S>,
+    ) -> Self {
         let program = Program::compile(&plan);
         Self {
             blocks: Blocks::new(&program),
             plan,
             program,
             incarnation,
+            fingerprints,
             open_sink,
             partitions: Vec::new(),
             last_partition: 0,
             epochs: 0,
             turn: 0,
             emitter: Emitter::default(),
+            fates: Fates::default(),
             open: None,
             flight: None,
             flushes: 0,

@@ -6,7 +6,7 @@ use super::column::Column;
 use super::error::EngineError;
 use super::sink::ReportSink;
 use crate::counters::block::Decoded;
-use crate::counters::row;
+use crate::counters::{Fate, row};
 
 /// One read: rows of one table for one partition's column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(super) struct Deferred {
     pub partition: i32,
     pub offset: i64,
     pub epoch: u64,
+    /// Where the fates of its sessions are in `Open::fates`.
+    pub fates: (usize, usize),
 }
 
 /// Whose cells are asked for.
@@ -46,6 +48,8 @@ pub(super) struct Asker {
 pub(super) struct Open {
     pub groups: Vec<NeedGroup>,
     pub deferred: Vec<Deferred>,
+    /// Of the sessions of deferred records: they are decided once.
+    pub fates: Vec<Fate>,
 }
 
 impl Open {

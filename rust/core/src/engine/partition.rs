@@ -1,7 +1,9 @@
 //! What an engine knows of one assigned partition: where reading stands, and
 //! where each of its two sinks stands.
 
+use super::dedup::Dedup;
 use super::sink::ReportSink;
+use crate::plan::DedupRules;
 use crate::reason::Reason;
 use crate::report::Report;
 
@@ -39,6 +41,9 @@ pub enum StopKind {
     /// A record differs from the one that was read at its offset before: the
     /// log was truncated or replaced.
     Truncated,
+    /// The records that were read again to know their sessions are not those
+    /// that were counted.
+    OtherHistory,
 }
 
 impl StopKind {
@@ -47,6 +52,7 @@ impl StopKind {
         match self {
             StopKind::GapInOffsets => "gap_in_offsets",
             StopKind::Truncated => "truncated",
+            StopKind::OtherHistory => "other_history",
         }
     }
 }
@@ -67,6 +73,10 @@ pub(super) struct Counters {
     pub crc: Option<u32>,
     pub max_bucket: Option<i64>,
     pub max_timestamp: i64,
+    /// Which sessions are known again; `None` where the plan counts all.
+    pub dedup: Option<Dedup>,
+    /// Nobody has said yet from where the known sessions are to be read again.
+    pub asleep: bool,
     /// Blocks of higher buckets have no stored cell: M at the start, raised by
     /// every eviction. `None`: nothing is known to be absent.
     pub absent_above: Option<i64>,
@@ -83,8 +93,13 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub fn at(position: &CountersPosition) -> Self {
+    /// `recall_from`: where the records begin whose sessions must be known.
+    pub fn at(position: &CountersPosition, rules: &DedupRules, recall_from: Option<i64>) -> Self {
+        let needs_none = rules.since(position.max_timestamp).is_none();
+        let from = recall_from.unwrap_or(position.position);
         Self {
+            dedup: rules.is_on().then(|| Dedup::from(rules, from)),
+            asleep: recall_from.is_none() && !needs_none,
             next: position.position,
             crc: position.crc,
             max_bucket: position.max_bucket,
@@ -108,6 +123,25 @@ impl Counters {
         if let Some(highest) = &mut self.max_bucket {
             *highest = (*highest).max(i64::from(bucket));
         }
+    }
+
+    /// The first record below `next` whose sessions are not known yet; `next`
+    /// if there is none.
+    #[inline]
+    pub fn missing_from(&self) -> i64 {
+        self.dedup.as_ref().map_or(self.next, |dedup| dedup.next)
+    }
+
+    /// Whether a record of this offset is the next one to be counted.
+    #[inline]
+    pub fn counts(&self, offset: i64) -> bool {
+        self.next == offset && !self.asleep
+    }
+
+    /// Whether a record of this offset is the next one to be remembered only.
+    #[inline]
+    pub fn recalls(&self, offset: i64) -> bool {
+        offset < self.next && self.missing_from() == offset
     }
 
     pub fn position(&self) -> CountersPosition {
@@ -217,7 +251,31 @@ impl<S> Partition<S> {
     /// Whether any sink takes a record of this offset.
     #[inline]
     pub fn wants(&self, offset: i64) -> bool {
-        self.counters.as_ref().is_some_and(|c| c.next == offset)
+        self.counters
+            .as_ref()
+            .is_some_and(|c| c.counts(offset) || c.recalls(offset))
             || self.archive.as_ref().is_some_and(|a| a.next == offset)
+    }
+
+    /// Everything below the counters' position is known: its highest Kafka time
+    /// must be the recorded one.
+    pub fn note_recalled(&mut self) -> Option<PartitionStop> {
+        let number = self.number;
+        let counters = self.counters.as_mut()?;
+        let (recorded, found) = (counters.max_timestamp, counters.dedup.as_ref()?.latest);
+        // Where nothing was read (a beginning), or nothing was recorded, what was found holds.
+        counters.max_timestamp = found;
+        if found < 0 || recorded < 0 || found == recorded {
+            return None;
+        }
+        self.stopped = true;
+        Some(PartitionStop {
+            partition: number,
+            kind: StopKind::OtherHistory,
+            detail: format!(
+                "the records below offset {} end at Kafka time {found} ms, they ended at {recorded} ms when they were counted: the log or the archive was replaced",
+                counters.next
+            ),
+        })
     }
 }

@@ -37,7 +37,13 @@ totals! {
     /// Sessions + events + errors of counted records.
     data_points,
     /// Session records that another record of the same report stands for.
+    repeated,
+    /// Sessions that came in an earlier report, and are not counted again.
+    duplicates,
+    /// The same, but longer than when they came last.
     superseded,
+    /// Records below the counters' position that were read for their sessions only.
+    recalled,
     /// Parts of records that were in a stored cell already.
     skipped,
     /// Updates of groups.

@@ -4,13 +4,19 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-use super::{CountLimits, Rollup};
+use super::dedup::SLICES;
+use super::{CountLimits, DedupRules, Rollup};
 use crate::clock::TimeRules;
 use crate::counters::block::FORMAT;
 use crate::zone::TZDATA_VERSION;
 
 /// One line per setting. Whatever can change a counter stands here.
-pub fn text(time: &TimeRules, limits: &CountLimits, rollups: &[Rollup]) -> String {
+pub fn text(
+    time: &TimeRules,
+    limits: &CountLimits,
+    dedup: &DedupRules,
+    rollups: &[Rollup],
+) -> String {
     let mut out = String::new();
     // Writing to a String does not fail.
     let mut line = |key: &str, value: &dyn std::fmt::Display| {
@@ -24,6 +30,9 @@ pub fn text(time: &TimeRules, limits: &CountLimits, rollups: &[Rollup]) -> Strin
     line("time.max_ahead_ms", &time.max_ahead_ms);
     line("limits.max_count", &limits.max_count);
     line("limits.max_duration_ms", &limits.max_duration_ms);
+    line("dedup.window_ms", &dedup.window_ms);
+    line("dedup.max_sessions", &dedup.max_sessions);
+    line("dedup.slices", &SLICES);
     for rollup in rollups {
         let dimensions: Vec<_> = rollup.dimensions.iter().map(|d| d.name()).collect();
         let measures: Vec<_> = rollup.measures.iter().map(|m| m.name()).collect();

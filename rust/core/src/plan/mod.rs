@@ -2,6 +2,7 @@
 //! checked value out; its id stands on every cell that it makes.
 
 mod canonical;
+mod dedup;
 mod parse;
 mod vocabulary;
 
@@ -9,6 +10,7 @@ use std::fmt;
 
 use crate::clock::TimeRules;
 
+pub use dedup::{DedupRules, SLICES};
 pub use parse::{MAX_CAP, MAX_DIMENSIONS, MAX_MEASURES, MAX_ROLLUPS};
 pub use vocabulary::{
     Dimension, LEAF_SLOTS, Level, Measure, REPORT_SLOTS, SESSION_MEASURES, SESSION_SLOTS, Scope,
@@ -34,6 +36,8 @@ pub struct Plan {
     pub time: TimeRules,
     /// `[limits]`
     pub limits: CountLimits,
+    /// `[dedup]`
+    pub dedup: DedupRules,
     /// The plan's rollups, numbered from 0 in their order, then `unreadable`.
     pub rollups: Vec<Rollup>,
 }
@@ -88,16 +92,18 @@ impl Plan {
         let parse::Settings {
             time,
             limits,
+            dedup,
             mut rollups,
         } = parse::settings(toml)?;
         rollups.push(Rollup::unreadable());
-        let canonical = canonical::text(&time, &limits, &rollups);
+        let canonical = canonical::text(&time, &limits, &dedup, &rollups);
         Ok(Plan {
             id: canonical::id(&canonical),
             canonical,
             toml: toml.to_owned(),
             time,
             limits,
+            dedup,
             rollups,
         })
     }
@@ -144,11 +150,11 @@ impl Rollup {
 
     /// Whether reports themselves are counted in it.
     pub fn counts_reports(&self) -> bool {
-        self.measures.contains(&Measure::Reports)
+        self.measures.iter().any(|measure| measure.of_reports())
     }
 
     /// Whether it is touched by reports alone.
     pub fn only_reports(&self) -> bool {
-        self.measures == [Measure::Reports]
+        self.measures.iter().all(|measure| measure.of_reports())
     }
 }

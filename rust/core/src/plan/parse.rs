@@ -5,7 +5,10 @@ use std::collections::HashSet;
 
 use toml::{Table, Value};
 
-use super::{CountLimits, Dimension, Level, Measure, PlanError, Rollup, UNREADABLE_NAME};
+use super::dedup::SLICES;
+use super::{
+    CountLimits, DedupRules, Dimension, Level, Measure, PlanError, Rollup, UNREADABLE_NAME,
+};
 use crate::clock::TimeRules;
 
 /// Rollups of a plan, not counting `unreadable`.
@@ -20,12 +23,16 @@ pub const MAX_CAP: i64 = 1_000_000;
 const DEFAULT_CAP: i64 = 1_000;
 /// A hundred years: longer time settings can only be typing errors.
 const MAX_TIME_MS: i64 = 100 * 31_556_952_000;
+/// Of sessions that deduplication remembers: one a slice at least.
+const MIN_SESSIONS: i64 = SLICES + 1;
+const MAX_SESSIONS: i64 = 100_000_000;
 /// What a wire number can hold.
 const MAX_COUNT: i64 = i32::MAX as i64;
 
 pub(super) struct Settings {
     pub time: TimeRules,
     pub limits: CountLimits,
+    pub dedup: DedupRules,
     pub rollups: Vec<Rollup>,
 }
 
@@ -33,13 +40,14 @@ pub(super) fn settings(text: &str) -> Result<Settings, PlanError> {
     let root: Table = text
         .parse()
         .map_err(|error: toml::de::Error| refuse("", syntax(text, &error)))?;
-    only(&root, "", &["time", "limits", "rollup"])?;
+    only(&root, "", &["time", "limits", "dedup", "rollup"])?;
     let time = section(
         &root,
         "time",
         &["max_skew_ms", "max_age_ms", "max_ahead_ms"],
     )?;
     let limits = section(&root, "limits", &["max_count", "max_duration_ms"])?;
+    let dedup = section(&root, "dedup", &["window_ms", "max_sessions"])?;
     Ok(Settings {
         time: TimeRules {
             max_skew_ms: integer(time, "time.max_skew_ms", 600_000, 0, MAX_TIME_MS)?,
@@ -56,6 +64,16 @@ pub(super) fn settings(text: &str) -> Result<Settings, PlanError> {
                 MAX_TIME_MS,
             )?
             .unsigned_abs(),
+        },
+        dedup: DedupRules {
+            window_ms: integer(dedup, "dedup.window_ms", 0, 0, MAX_TIME_MS)?,
+            max_sessions: integer(
+                dedup,
+                "dedup.max_sessions",
+                1_800_000,
+                MIN_SESSIONS,
+                MAX_SESSIONS,
+            )?,
         },
         rollups: rollups(&root)?,
     })
@@ -121,12 +139,13 @@ fn rollup(number: u8, table: &Table, key: &str) -> Result<Rollup, PlanError> {
             return Err(refuse(format!("{key}.measures[{at}]"), reason));
         }
     }
-    if measures.contains(&Measure::Reports)
+    if let Some(measure) = measures.iter().find(|measure| measure.of_reports())
         && let Some(at) = dimensions.iter().position(|d| !d.known_of_reports())
     {
         let reason = format!(
-            "`{}` belongs to sessions: a rollup with `reports` may have report dimensions and app_version only",
-            dimensions.get(at).map_or("", |d| d.name())
+            "`{}` belongs to sessions: a rollup with `{}` may have report dimensions and app_version only",
+            dimensions.get(at).map_or("", |d| d.name()),
+            measure.name()
         );
         return Err(refuse(format!("{key}.dimensions[{at}]"), reason));
     }
@@ -300,6 +319,8 @@ mod tests {
             format!("[time]\nmax_ahead_ms = 1\n{SMALL}"),
             format!("[limits]\nmax_count = 1\n{SMALL}"),
             format!("[limits]\nmax_duration_ms = 1\n{SMALL}"),
+            format!("[dedup]\nwindow_ms = 1\n{SMALL}"),
+            format!("[dedup]\nwindow_ms = 1\nmax_sessions = 9\n{SMALL}"),
             format!("{SMALL}cap = 7\n"),
             SMALL.replace("'app'", "'apps'"),
             SMALL.replace("['sessions']", "['sessions', 'duration']"),
@@ -323,7 +344,12 @@ mod tests {
     #[test]
     fn the_canonical_text_names_what_results_depend_on() {
         let text = Plan::parse(SMALL).unwrap().canonical;
-        assert!(text.starts_with("semantics = 1\ntzdata = 20"));
+        assert!(
+            text.contains(
+                "\ndedup.window_ms = 0\ndedup.max_sessions = 1800000\ndedup.slices = 8\n"
+            )
+        );
+        assert!(text.starts_with("semantics = 2\ntzdata = 20"));
         assert!(text.contains("\nblock_format = 2\ntime.max_skew_ms = 600000\n"));
         assert!(text.contains("\nrollup.0.name = app\nrollup.0.dimensions = \n"));
         assert!(text.ends_with("rollup.255.measures = reports\nrollup.255.cap = 1000\n"));
@@ -360,6 +386,16 @@ mod tests {
                 format!("[time]\nmax_age_ms = '1'\n{SMALL}"),
                 "time.max_age_ms",
                 "whole number",
+            ),
+            (
+                format!("[dedup]\nwindow = '1h'\n{SMALL}"),
+                "dedup.window",
+                "unknown key",
+            ),
+            (
+                format!("[dedup]\nmax_sessions = 8\n{SMALL}"),
+                "dedup.max_sessions",
+                "out of range",
             ),
             (
                 format!("[limits]\nmax_count = 0\n{SMALL}"),

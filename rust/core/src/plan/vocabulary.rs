@@ -152,15 +152,25 @@ measures! {
     ClockSuspect = "clock_suspect", [Session[10]];
     EventSessions = "event_sessions", [Event[1], Parameter[1]];
     EventDuration = "event_duration", [Event[2]];
+    Duplicates = "duplicates", [Session[11]];
+    Superseded = "superseded", [Session[12]];
 }
 
-/// Measures that a session may add to.
-pub const SESSION_MEASURES: usize = 11;
+/// Measures of session level.
+pub const SESSION_MEASURES: usize = 13;
 
 impl Measure {
     /// The measure of this name.
     pub fn named(name: &str) -> Option<Measure> {
         Self::ALL.iter().copied().find(|m| m.name() == name)
+    }
+
+    /// Whether a report adds to it itself, in its receive hour.
+    pub fn of_reports(self) -> bool {
+        matches!(
+            self,
+            Measure::Reports | Measure::Duplicates | Measure::Superseded
+        )
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::sink::{Record, ReportSink};
 use super::super::*;
 use crate::counters::block::Decoded;
+use crate::identity::Fingerprints;
 use crate::reason::Reason;
 use crate::report::{ErrorRecord, Event, Report, Session};
 use crate::wire;
@@ -20,7 +21,7 @@ max_age_ms = 36_000_000
 [[rollup]]
 name = 'app'
 dimensions = []
-measures = ['reports', 'sessions', 'new_users', 'ended_sessions', 'duration', 'page_views', 'events', 'errors', 'crashes', 'data_points', 'clock_suspect']
+measures = ['reports', 'sessions', 'new_users', 'ended_sessions', 'duration', 'page_views', 'events', 'errors', 'crashes', 'data_points', 'clock_suspect', 'duplicates', 'superseded']
 cap = 1
 [[rollup]]
 name = 'country'
@@ -94,7 +95,14 @@ pub fn engine(plan: &Arc<Plan>) -> Engine<Tape> {
         next: position,
         taken: Vec::new(),
     };
-    Engine::new(plan.clone(), INCARNATION, Box::new(open))
+    let fingerprints = Fingerprints::new(&[3; 16]);
+    Engine::new(plan.clone(), INCARNATION, fingerprints, Box::new(open))
+}
+
+/// The same with a memory for sessions that the tiny logs fill or outlive.
+pub fn forgetful(window_ms: i64, max_sessions: i64) -> Arc<Plan> {
+    let dedup = format!("[dedup]\nwindow_ms = {window_ms}\nmax_sessions = {max_sessions}\n");
+    Arc::new(Plan::parse(&format!("{dedup}{PLAN}")).unwrap())
 }
 
 pub fn plan() -> Arc<Plan> {
@@ -170,7 +178,11 @@ pub fn random_payload(random: &mut Random, now: i64) -> Vec<u8> {
     report.protocol = random.pick(&[15, 22, 26, 27]);
     report.sessions.clear();
     for _ in 0..random.below(4) {
-        let start = now - random.below(12) as i64 * HOUR + random.pick(&[0, 0, 60_000, 10 * HOUR]);
+        let mut start =
+            now - random.below(12) as i64 * HOUR + random.pick(&[0, 0, 60_000, 10 * HOUR]);
+        if random.one_in(3) {
+            start -= start % HOUR; // others of this device begin then, too
+        }
         let mut session = session(start);
         session.duration_ms = random.pick(&[-1, 0, 5_000, 2_000_000]);
         session.locale = Some(random.pick(&[b"en_US".as_slice(), b"de_DE", b"he_", b"fr_FR"]));
@@ -224,15 +236,22 @@ pub fn random_payload(random: &mut Random, now: i64) -> Vec<u8> {
 
 pub fn random_log(random: &mut Random, length: usize) -> Vec<Entry> {
     let mut now = NOW;
-    (0..length)
-        .map(|_| {
-            now += random.below(40) as i64 * 60_000;
-            Entry {
-                payload: random_payload(random, now),
-                timestamp_ms: now,
-            }
-        })
-        .collect()
+    let mut log: Vec<Entry> = Vec::new();
+    for at in 0..length {
+        now += random.below(40) as i64 * 60_000;
+        let again = at.checked_sub(1 + random.below(8) as usize);
+        let payload = match again.filter(|_| random.one_in(3)) {
+            Some(again) => log[again].payload.clone(),
+            None => random_payload(random, now),
+        };
+        // Clocks of brokers differ.
+        let late = random.below(90) as i64 * 60_000 * i64::from(random.one_in(6));
+        log.push(Entry {
+            payload,
+            timestamp_ms: now - late,
+        });
+    }
+    log
 }
 
 /// Every block of a partition after `end` records, folded in one go by an
@@ -249,7 +268,9 @@ pub fn straight(
         crc: None,
         max_timestamp: -1,
     };
-    engine.assign(partition, 0, Some(origin), None, 0).unwrap();
+    engine
+        .assign(partition, 0, Some(origin), None, 0, None)
+        .unwrap();
     engine.absorb(records(partition, 0, log)).unwrap();
     assert!(engine.needs().is_empty());
     let (rows, offsets) = engine.touched(partition);
@@ -260,6 +281,35 @@ pub fn straight(
             (row.to_vec(), (last, value))
         })
         .collect()
+}
+
+/// What the archive would say of these records: (offset, Kafka time, sessions).
+pub fn archived(first: i64, entries: &[Entry]) -> Vec<(i64, i64, Vec<(i64, i64)>)> {
+    let prints = Fingerprints::new(&[3; 16]);
+    let mut report = Report::default();
+    let rows = (first..).zip(entries).map(|(offset, entry)| {
+        let mut sessions = Vec::new();
+        if wire::decode(&entry.payload, &wire::Limits::default(), &mut report).is_ok() {
+            let device = prints.device(report.api_key, report.device_id());
+            sessions.extend(report.spans().map(|(start, d)| (device.session(start), d)));
+        }
+        (offset, entry.timestamp_ms, sessions)
+    });
+    rows.collect()
+}
+
+/// Recalls archived records; the first that is missing then.
+pub fn recall(
+    engine: &mut Engine<Tape>,
+    partition: i32,
+    rows: &[(i64, i64, Vec<(i64, i64)>)],
+) -> Result<i64, EngineError> {
+    let past = rows.iter().map(|(offset, timestamp_ms, sessions)| Past {
+        offset: *offset,
+        timestamp_ms: *timestamp_ms,
+        sessions,
+    });
+    engine.recall(partition, past)
 }
 
 /// (table, row, qualifier)

@@ -1,5 +1,6 @@
 //! Random schedules: crashes, lost and late writes, evictions, sheds, rewinds,
-//! drops. Every cell ever written must be the straight fold of the records
+//! drops; with and without a memory for sessions, which is read again from the
+//! archive, from the log, or from both. Every cell ever written must be the straight fold of the records
 //! below its timestamp, and in the end nothing may be missing.
 
 use std::collections::BTreeMap;
@@ -11,8 +12,19 @@ const PARTITIONS: i32 = 2;
 
 type Truth = BTreeMap<Vec<u8>, (i64, Vec<u8>)>;
 
+/// What may be wrong with the records that are read again for their sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recall {
+    Right,
+    /// None are.
+    Nothing,
+    /// The first of them are left out.
+    Short,
+}
+
 struct World {
     random: Random,
+    how: Recall,
     plan: Arc<Plan>,
     logs: Vec<Vec<Entry>>,
     /// (partition, end) → straight fold.
@@ -26,12 +38,14 @@ struct World {
     crashes: usize,
     evictions: usize,
     deferred: usize,
+    recalls: usize,
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, how: Recall) -> Self {
         let mut random = Random::new(seed);
-        let plan = plan();
+        let window = random.pick(&[0, HOUR / 2, 2 * HOUR, 6 * HOUR]);
+        let plan = forgetful(window, random.pick(&[9, 27, 1_000, 1_000]));
         let length = 5 + random.below(30) as usize;
         let logs = (0..PARTITIONS)
             .map(|_| random_log(&mut random, length))
@@ -44,6 +58,7 @@ impl World {
         };
         let mut world = Self {
             random,
+            how,
             engine: engine(&plan),
             plan,
             logs,
@@ -55,6 +70,7 @@ impl World {
             crashes: 0,
             evictions: 0,
             deferred: 0,
+            recalls: 0,
         };
         for partition in 0..PARTITIONS {
             world.assign(partition);
@@ -71,11 +87,54 @@ impl World {
             position: self.archived[partition as usize],
             crc: None,
         };
-        let start = position.position.min(archive.position);
+        let (recall_from, rows) = self.past(partition);
+        let missing = rows
+            .last()
+            .map_or(recall_from, |row| Some((row.0 + 1).min(position.position)));
+        let start = position
+            .position
+            .min(archive.position)
+            .min(missing.unwrap_or(i64::MAX));
         let read_from = start - i64::from(start > 0 && self.random.one_in(2));
         self.engine
-            .assign(partition, 0, Some(position), Some(archive), read_from)
+            .assign(
+                partition,
+                0,
+                Some(position),
+                Some(archive),
+                read_from,
+                recall_from,
+            )
             .unwrap();
+        if !rows.is_empty() {
+            let found = recall(&mut self.engine, partition, &rows).unwrap();
+            assert_eq!(Some(found), missing);
+        }
+    }
+
+    /// From where the sessions of a partition must be known again, and those
+    /// records of it that are taken from the archive.
+    fn past(&mut self, partition: i32) -> (Option<i64>, Vec<(i64, i64, Vec<(i64, i64)>)>) {
+        let position = self.positions[partition as usize];
+        let Some(since) = self.engine.recall_since(position.max_timestamp) else {
+            return (None, Vec::new());
+        };
+        self.recalls += 1;
+        let log = &self.logs[partition as usize];
+        let first = log.iter().position(|entry| entry.timestamp_ms >= since);
+        let mut from = (first.unwrap() as i64).min(position.position);
+        match self.how {
+            Recall::Nothing => return (Some(position.position), Vec::new()),
+            Recall::Short => from = (from + 2).min(position.position),
+            // Knowing more is always legal.
+            _ => from -= self.random.below(3).min(from as u64) as i64,
+        }
+        let end = self.archived[partition as usize];
+        let rows = match self.random.one_in(2) && end > from {
+            true => archived(from, &log[from as usize..end as usize]),
+            false => Vec::new(),
+        };
+        (Some(from), rows)
     }
 
     fn truth(&mut self, partition: i32, end: i64) -> &Truth {
@@ -249,11 +308,21 @@ impl World {
     fn shed(&mut self) {
         let partition = self.random.below(PARTITIONS as u64) as i32;
         let position = self.positions[partition as usize];
-        self.engine.counters_shed(partition, position).unwrap();
+        self.engine
+            .counters_shed(partition, position, None)
+            .unwrap();
         if self.random.one_in(2) {
             self.absorb();
         }
-        let to = position.position.min(self.next(partition));
+        let (recall_from, rows) = self.past(partition);
+        self.engine
+            .counters_shed(partition, position, recall_from)
+            .unwrap();
+        let mut missing = recall_from.unwrap_or(position.position);
+        if !rows.is_empty() {
+            missing = recall(&mut self.engine, partition, &rows).unwrap();
+        }
+        let to = position.position.min(missing).min(self.next(partition));
         self.engine.rewind(partition, to).unwrap();
     }
 
@@ -338,8 +407,8 @@ impl World {
     }
 }
 
-fn run(seed: u64) -> World {
-    let mut world = World::new(seed);
+fn run(seed: u64, how: Recall) -> World {
+    let mut world = World::new(seed, how);
     for _ in 0..40 {
         world.step();
     }
@@ -354,8 +423,9 @@ fn whatever_happens_the_cells_are_those_of_a_straight_fold() {
         .and_then(|text| text.parse().ok())
         .unwrap_or(1_500);
     let (mut crashes, mut evictions, mut deferred, mut written) = (0, 0, 0, 0);
+    let (mut recalls, mut dropped) = (0, 0);
     for seed in 0..schedules {
-        let ran = std::panic::catch_unwind(|| run(seed));
+        let ran = std::panic::catch_unwind(|| run(seed, Recall::Right));
         let Ok(world) = ran else {
             panic!("schedule {seed} failed");
         };
@@ -363,10 +433,23 @@ fn whatever_happens_the_cells_are_those_of_a_straight_fold() {
         evictions += world.evictions;
         deferred += world.deferred;
         written += world.store.written;
+        recalls += world.recalls;
+        let stats = world.engine.stats();
+        dropped += (stats.duplicates + stats.superseded) as usize;
     }
     println!(
-        "{schedules} schedules: {crashes} crashes, {evictions} evictions, {deferred} batches deferred, {written} cells written"
+        "{schedules} schedules: {crashes} crashes, {evictions} evictions, {deferred} batches deferred, {recalls} memories read again, {dropped} sessions dropped, {written} cells written"
     );
     let floor = schedules as usize;
     assert!(crashes > floor && evictions > floor && deferred > floor && written > 10 * floor);
+    assert!(recalls > floor && dropped > floor);
+}
+
+/// The schedules would notice: each way to get the memory wrong fails some.
+#[test]
+fn a_memory_that_is_read_again_wrongly_is_noticed() {
+    for how in [Recall::Nothing, Recall::Short] {
+        let wrong = (0..150).filter(|seed| std::panic::catch_unwind(|| run(*seed, how)).is_err());
+        assert!(wrong.count() > 5, "{how:?}");
+    }
 }

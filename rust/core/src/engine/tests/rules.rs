@@ -20,7 +20,9 @@ fn at(position: i64) -> CountersPosition {
 fn counting(plan: &Arc<Plan>, position: CountersPosition) -> Engine<Tape> {
     let mut engine = engine(plan);
     let from = position.position;
-    engine.assign(0, 0, Some(position), None, from).unwrap();
+    engine
+        .assign(0, 0, Some(position), None, from, None)
+        .unwrap();
     engine
 }
 
@@ -55,16 +57,22 @@ fn calls_in_the_wrong_order_change_nothing() {
     let plan = plan();
     let log = plain(3);
     let mut engine = engine(&plan);
-    misuse(engine.assign(65_536, 0, Some(at(0)), None, 0), "65535");
-    misuse(engine.assign(-1, 0, Some(at(0)), None, 0), "65535");
     misuse(
-        engine.assign(0, 5, Some(at(4)), None, 4),
+        engine.assign(65_536, 0, Some(at(0)), None, 0, None),
+        "65535",
+    );
+    misuse(engine.assign(-1, 0, Some(at(0)), None, 0, None), "65535");
+    misuse(
+        engine.assign(0, 5, Some(at(4)), None, 4, None),
         "below the log's start",
     );
-    misuse(engine.assign(0, 5, Some(at(6)), None, 4), "starts at 5");
-    misuse(engine.assign(0, 0, Some(at(4)), None, 5), "gap");
-    engine.assign(0, 0, Some(at(0)), None, 0).unwrap();
-    misuse(engine.assign(0, 0, Some(at(0)), None, 0), "already");
+    misuse(
+        engine.assign(0, 5, Some(at(6)), None, 4, None),
+        "starts at 5",
+    );
+    misuse(engine.assign(0, 0, Some(at(4)), None, 5, None), "gap");
+    engine.assign(0, 0, Some(at(0)), None, 0, None).unwrap();
+    misuse(engine.assign(0, 0, Some(at(0)), None, 0, None), "already");
     misuse(engine.rewind(0, 1), "ahead");
     misuse(engine.rewind(1, 0), "not assigned");
     misuse(engine.resume(records(0, 0, &log)), "no needs");
@@ -115,7 +123,7 @@ fn a_gap_stops_the_partition_and_nothing_of_it_is_written() {
     let log = plain(3);
     for first in [1, -1] {
         let mut engine = counting(&plan, at(0));
-        engine.assign(1, 0, Some(at(0)), None, 0).unwrap();
+        engine.assign(1, 0, Some(at(0)), None, 0, None).unwrap();
         engine.absorb(records(0, first, &log)).unwrap();
         engine.absorb(records(1, 0, &log)).unwrap();
         let stops = engine.take_stops();
@@ -150,7 +158,7 @@ fn the_record_before_a_position_is_compared() {
             ..at(2)
         };
         let mut engine = engine(&plan);
-        engine.assign(0, 0, Some(position), None, 1).unwrap();
+        engine.assign(0, 0, Some(position), None, 1, None).unwrap();
         engine.absorb(records(0, 1, &log[1..])).unwrap();
         let stopped = engine.take_stops();
         assert_eq!(stopped.len(), stops);
@@ -167,7 +175,7 @@ fn the_record_before_a_position_is_compared() {
             crc: known,
         };
         let mut engine = super::harness::engine(&plan);
-        engine.assign(0, 0, None, Some(archive), 1).unwrap();
+        engine.assign(0, 0, None, Some(archive), 1, None).unwrap();
         engine.absorb(records(0, 1, &log[1..])).unwrap();
         assert_eq!(engine.take_stops().len(), stops);
     }
@@ -182,7 +190,9 @@ fn what_was_read_before_a_rewind_is_compared() {
         position: 0,
         crc: None,
     };
-    engine.assign(0, 0, Some(at(0)), Some(origin), 0).unwrap();
+    engine
+        .assign(0, 0, Some(at(0)), Some(origin), 0, None)
+        .unwrap();
     engine.absorb(records(0, 0, &log)).unwrap();
     engine.archive_reset(0, origin).unwrap();
     engine.rewind(0, 0).unwrap();
@@ -379,9 +389,11 @@ fn needs_are_grouped_by_month_and_partition() {
         ..at(0)
     };
     for partition in [3, 65_535] {
-        engine.assign(partition, 0, Some(unknown), None, 0).unwrap();
         engine
-            .assign(partition - 1, 0, Some(at(0)), None, 0)
+            .assign(partition, 0, Some(unknown), None, 0, None)
+            .unwrap();
+        engine
+            .assign(partition - 1, 0, Some(at(0)), None, 0, None)
             .unwrap();
     }
     let batch = records(3, 0, &log)
@@ -486,7 +498,9 @@ fn sinks_pass_by_what_they_have_and_wait_for_what_they_lack() {
         position: 2,
         crc: None,
     };
-    engine.assign(0, 0, Some(at(5)), Some(archive), 1).unwrap();
+    engine
+        .assign(0, 0, Some(at(5)), Some(archive), 1, None)
+        .unwrap();
     engine.absorb(records(0, 1, &log[1..])).unwrap();
     let stats = engine.stats();
     assert_eq!((stats.passed_by, stats.counted, stats.archived), (1, 3, 6));
@@ -500,7 +514,7 @@ fn sinks_pass_by_what_they_have_and_wait_for_what_they_lack() {
     assert_eq!(engine.archive_sink(0).unwrap().taken.len(), 6);
     assert_eq!(engine.stats().counted, 4, "counters passed them by");
     // So do the counters.
-    engine.counters_shed(0, at(7)).unwrap();
+    engine.counters_shed(0, at(7), None).unwrap();
     assert_eq!(engine.block_count(), 0);
     engine.absorb(records(0, 8, &log[..1])).unwrap();
     assert_eq!(engine.block_count(), 0);
@@ -518,7 +532,7 @@ fn partitions_may_go_at_any_time() {
     let flush = engine.freeze(None).unwrap().unwrap();
     engine.drop_partition(0);
     engine.drop_partition(7);
-    engine.assign(0, 0, Some(at(0)), None, 0).unwrap();
+    engine.assign(0, 0, Some(at(0)), None, 0, None).unwrap();
     engine.absorb(records(0, 0, &log)).unwrap();
     engine.acknowledge(flush.id).unwrap();
     // The acknowledgement was for another assignment: this one has written nothing.
