@@ -186,12 +186,29 @@ class Engine:
         counters: _CountersPosition | None,
         archive: _ArchivePosition | None,
         read_from: int,
+        recall_from: int | None = None,
     ) -> None:
         """Take a partition on; the next record must be `read_from`.
 
         None for a sink that takes nothing of it. `read_from` is at most the lower position; records below a sink's
         position pass it by (the one right below is compared with the position's CRC). Raises EngineMisuse for an
         assigned partition, one above 65,535, a position below the log's start, or a start that would leave a gap.
+
+        `recall_from`: the first record whose sessions the counters must know before they go on. Archived ones are
+        given to `recall`; the others, up to the counters' position, must be read (`absorb`). Raises EngineMisuse
+        where `recall_since` asks for some and it is None.
+        """
+
+    def recall_since(self, max_timestamp: int, /) -> int | None:
+        """Where the records begin, in Kafka time (ms), whose sessions must be known at a counters position with this
+        `max_timestamp`; None where none must."""
+
+    def recall(self, partition: int, rows: Any) -> int:
+        """Know the sessions of archived records: a record batch with the archive's columns offset, kafka_timestamp
+        and sessions (fingerprint, duration_ms). Returns the first offset that must still be known.
+
+        Records that are known already, or not yet counted, are passed by. Raises EngineMisuse where one is missing in
+        between, TypeError for other columns.
         """
 
     def rewind(self, partition: int, offset: int) -> None:

@@ -11,6 +11,7 @@ import zlib
 from dataclasses import dataclass
 
 from flurry_fast.errors import StoreCorrupt
+from flurry_fast.gaps import gaps
 from flurry_fast.stores.base import CellStore
 
 FORMAT = 2
@@ -150,6 +151,17 @@ class PositionTable:
                 if (incarnation, number) == (self._incarnation, partition):
                     found.append(cell.timestamp)
         return min(found, default=None)
+
+    def past_begins(self, partition: int, position: int) -> int:
+        """Where the past of a counters position begins: the end of the last recorded gap below it, else where a sink
+        first began the partition (0 if nobody noted that). Nothing below is known to deduplication."""
+        begun = [self.first_began(sink, partition) for sink in ("archive", "counters")]
+        ends = [
+            gap.end
+            for gap in gaps(self._store)
+            if (gap.incarnation, gap.partition) == (self._incarnation, partition) and gap.end <= position
+        ]
+        return max([min((offset for offset in begun if offset is not None), default=0), *ends])
 
     def note_began(self, sink: str, partition: int, offset: int) -> None:
         """Remember that it began, so that a position that is lost later is not taken for a first start."""

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import structlog
 
 from flurry_fast import trials
+from flurry_fast.archive.chain import Chain
 from flurry_fast.consumer.frontier import Frontier
+from flurry_fast.consumer.past import Past, Pasts
 from flurry_fast.consumer.ports import Source
 from flurry_fast.errors import FlurryFastError, PositionMissing, PositionOutsideLog, RegistryMismatch, StoreCorrupt
 from flurry_fast.ports import Clock
-from flurry_fast.positions import PositionTable
+from flurry_fast.positions import CountersPosition, PositionTable
 from flurry_fast.sinks.base import Backoff, Sink, Standing
 
 if TYPE_CHECKING:
@@ -54,11 +56,13 @@ class Assignment:
         clock: Clock,
         *,
         drain_seconds: float,
+        archive: Callable[[int], Chain] | None = None,
         retry: tuple[float, float] = (0.2, 5.0),
         drained: Callable[[bool], None] = lambda _: None,
         rebalanced: Callable[[str, set[int]], None] = lambda _kind, _partitions: None,
     ) -> None:
-        """`drain_seconds`: what a revoke may spend on writing. `retry`: first and longest pause between two tries to
+        """`drain_seconds`: what a revoke may spend on writing. `archive(partition)`: where whose sessions came before
+        can be looked up, beside the log. `retry`: first and longest pause between two tries to
         start a partition. `drained(complete)` and `rebalanced(kind, partitions)` are told, for metrics."""
         self._source = source
         self._engine = engine
@@ -68,6 +72,7 @@ class Assignment:
         self._frontier = frontier
         self._positions = positions
         self._clock = clock
+        self._pasts = Pasts(engine, source, positions, archive)
         self._drain_seconds = drain_seconds
         self._backoff = Backoff(clock, *retry)
         self._drained = drained
@@ -170,11 +175,38 @@ class Assignment:
             return
         start = offset - (offset > log_start)
         trials.fail_point("assignment.rewind.before")
-        self._source.seek(number, start)
+        if sink != "counters":
+            self._source.seek(number, start)
+        elif (past := self._wake_counters(number, offset, log_start)) is not None:
+            start = past
+        else:
+            return
         trials.fail_point("assignment.rewind.inside")
         self._engine.rewind(number, start)
         trials.fail_point("assignment.rewind.after")
         self._log.info("partition rewound", partition=number, offset=offset)
+
+    def _wake_counters(self, number: int, offset: int, log_start: int) -> int | None:
+        """After a shed: what they knew of sessions is gone, too. Where to read from; None if they had to be stopped."""
+        position = self._positions.get(number)
+        start = offset - (offset > log_start)
+        try:
+            past = None if position is None else self._pasts.find(number, position, log_start)
+        except PositionMissing as error:
+            self.stop(number, str(error), ["counters"])
+            return None
+        if past is None or position is None:
+            self._source.seek(number, start)
+            return start
+        start = min(start, past.logged)
+        try:
+            self._engine.counters_shed(number, position, recall_from=past.start)
+            self._pasts.recall(number, past)
+            self._source.seek(number, start)
+        except BaseException:
+            self._engine.counters_shed(number, position)  # asleep again, until the next try
+            raise
+        return start
 
     # --- starting a partition ------------------------------------------------------------------------------------
 
@@ -214,22 +246,28 @@ class Assignment:
                 standing[sink.name] = self._within(sink, number, position, log_start, log_end)
             except PositionMissing as error:
                 self._note_stop(partition, sink.name, str(error))
+        if trials.ENABLED and standing:
+            self._misplace(number, standing)
+        past = self._find_past(partition, standing, log_start)
         if not standing:
             return None
-        if trials.ENABLED:
-            self._misplace(number, standing)
         start: int = min(position.position for position in standing.values())
         start -= start > log_start  # the record before: only its CRC is compared
+        if past is not None:
+            start = min(start, past.logged)
         self._engine.assign(
             number,
             log_start=log_start,
             counters=standing.get("counters"),
             archive=standing.get("archive"),
             read_from=start,
+            recall_from=None if past is None else past.start,
         )
         partition.active, partition.log_start = True, log_start
         trials.fail_point("assignment.start.inside")
         try:
+            if past is not None:
+                self._pasts.recall(number, past)
             for sink in self._sinks:
                 if sink.name in standing:
                     sink.assign(number, standing[sink.name])
@@ -237,6 +275,16 @@ class Assignment:
             self._release(partition)
             raise
         return start
+
+    def _find_past(self, partition: Partition, standing: dict[str, Any], log_start: int) -> Past | None:
+        """What the counters must know of sessions that came before; without it they stop, and the others go on."""
+        position: CountersPosition | None = standing.get("counters")
+        try:
+            return None if position is None else self._pasts.find(partition.number, position, log_start)
+        except PositionMissing as error:
+            self._note_stop(partition, "counters", str(error))
+            del standing["counters"]
+            return None
 
     def _locate(self, partition: Partition) -> dict[str, Standing | None]:
         """Where each sink stands; one that has lost its beginning stops, and the counters are not begun beside it."""

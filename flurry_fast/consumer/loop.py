@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from flurry_fast import trials
+from flurry_fast.archive.chain import Chain
 from flurry_fast.config.model import Consume
 from flurry_fast.consumer.assignment import Assignment
 from flurry_fast.consumer.frontier import Frontier
@@ -46,9 +47,10 @@ class Consumer:
         clock: Clock,
         *,
         drain_seconds: float,
+        archive: Callable[[int], Chain] | None = None,
         publish: Callable[[LoopState], None] = lambda _: None,
     ) -> None:
-        """`publish` is given a fresh state several times a second, and a last one with phase "stopped"."""
+        """`archive(partition)`: the archive's chain, where there is one to be read. `publish` is given a fresh state several times a second, and a last one with phase "stopped"."""
         self._settings, self._source, self._engine, self._sinks = settings, source, engine, sinks
         self._clock, self._publish = clock, publish
         self._counters = next((sink for sink in sinks if isinstance(sink, CountersSink)), None)
@@ -64,7 +66,7 @@ class Consumer:
         self.governor = Governor(engine, source, sinks, settings.memory, reserved)
         self.assignment = Assignment(
             source, engine, sinks, self.frontier, positions, clock,
-            drain_seconds=drain_seconds, drained=self._note_drain, rebalanced=self._note_rebalance,
+            drain_seconds=drain_seconds, archive=archive, drained=self._note_drain, rebalanced=self._note_rebalance,
         )  # fmt: skip
 
     def run(self, stop: Callable[[], bool]) -> None:

@@ -77,6 +77,13 @@ class Source(Protocol):
         Raises FlurryFastError when the broker does not answer in time.
         """
 
+    def offset_for_time(self, partition: int, timestamp: int) -> int | None:
+        """The first offset still in the log whose Kafka time is `timestamp` (ms) or later; None if there is none, or
+        if the broker does not know.
+
+        Raises FlurryFastError when the broker does not answer in time.
+        """
+
     def committed(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
         """The group's commits: partition -> (offset, metadata); partitions without one are missing."""
 

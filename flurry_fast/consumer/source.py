@@ -213,6 +213,16 @@ class KafkaSource:
             raise KafkaUnavailable(f"No watermarks of partition {partition}: {error.args[0].str()}.") from None
         return low, high
 
+    def offset_for_time(self, partition: int, timestamp: int) -> int | None:
+        asked = [self._at(partition, timestamp)]
+        try:
+            (found,) = self._consumer.offsets_for_times(asked, timeout=self._timeout)
+        except KafkaException as error:
+            raise KafkaUnavailable(f"No offset by time of partition {partition}: {error.args[0].str()}.") from None
+        if found.error is not None:
+            raise KafkaUnavailable(f"No offset by time of partition {partition}: {found.error.str()}.")
+        return found.offset if found.offset >= 0 else None
+
     def committed(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
         try:
             found = self._consumer.committed([self._at(partition) for partition in partitions], timeout=self._timeout)

@@ -16,6 +16,8 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from flurry_fast._core import Engine, Plan, PlanError
+from flurry_fast.archive.chain import Chain
+from flurry_fast.archive.filesystem import LocalFileSystem
 from flurry_fast.broker import BrokerNotRunning
 from flurry_fast.config.model import Kafka, PlanFile, Settings
 from flurry_fast.consumer.loop import Consumer
@@ -135,6 +137,9 @@ def assemble(
         registration,
         registry.positions(registration),
         clock,
+        archive=lambda partition: Chain(
+            LocalFileSystem(settings.archive.root), registration.topic, registration.incarnation, partition
+        ),
         drain_seconds=settings.consume.drain_timeout or settings.kafka.session_timeout / DRAIN_SHARE,
         publish=publish,
     )

@@ -48,6 +48,7 @@ class SimulatedSource:
         self.logs = logs
         self.stats = Stats()
         self.listener: Listener | None = None
+        self.times: dict[int, int] = {}
         self.reading: dict[int, int] = {}
         self.paused: set[int] = set()
         self.commits: dict[int, tuple[int, str]] = {}
@@ -84,6 +85,9 @@ class SimulatedSource:
             raise self.fail
         return self.logs[partition]
 
+    def offset_for_time(self, partition: int, timestamp: int) -> int | None:
+        return self.times.get(timestamp)
+
     def committed(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
         return {number: self.commits[number] for number in partitions if number in self.commits}
 
@@ -101,6 +105,9 @@ class RecordingEngine:
     def __init__(self) -> None:
         self.assigned: dict[int, dict[str, Any]] = {}
         self.rewound: list[tuple[int, int]] = []
+        self.window: int | None = None
+        self.recalled: list[tuple[int, int]] = []
+        self.woken: list[tuple[int, int, int | None]] = []
         self.blocks = self.archive = 0
         self.evictions: list[int] = []
 
@@ -109,6 +116,16 @@ class RecordingEngine:
 
     def drop(self, partition: int) -> None:
         self.assigned.pop(partition, None)
+
+    def recall_since(self, max_timestamp: int) -> int | None:
+        return None if self.window is None or max_timestamp < 0 else max_timestamp - self.window
+
+    def recall(self, partition: int, rows: Any) -> int:
+        self.recalled.extend((partition, offset) for offset in rows.column("offset").to_pylist())
+        return self.recalled[-1][1] + 1
+
+    def counters_shed(self, partition: int, position: Any, *, recall_from: int | None = None) -> None:
+        self.woken.append((partition, position.position, recall_from))
 
     def rewind(self, partition: int, offset: int) -> None:
         self.rewound.append((partition, offset))

@@ -49,6 +49,7 @@ def test_reading_starts_one_below_the_lowest_position() -> None:
         "counters": CountersPosition(40),
         "archive": ArchivePosition(30),
         "read_from": 29,
+        "recall_from": None,
     }
     assert world.source.reading == {0: 29}
     assert world.assignment.active == {0}

@@ -177,6 +177,10 @@ class LogSource:
     def watermarks(self, partition: int) -> tuple[int, int]:
         return 0, len(self._world.log)
 
+    def offset_for_time(self, partition: int, timestamp: int) -> int | None:
+        times = (time for _, time in self._world.log)
+        return next((offset for offset, time in enumerate(times) if time >= timestamp), None)
+
     def committed(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
         return dict(self._world.commits)
 

@@ -242,6 +242,9 @@ impl<S> Partition<S> {
         self.next = offset;
         if let Some(counters) = &mut self.counters {
             counters.next = counters.next.max(offset);
+            if let Some(dedup) = &mut counters.dedup {
+                dedup.next = counters.next;
+            }
         }
         if let Some(archive) = &mut self.archive {
             archive.next = archive.next.max(offset);
