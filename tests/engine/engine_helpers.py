@@ -37,10 +37,13 @@ def new_engine(plan: Plan, **options: Any) -> Engine:
 
 
 def assigned_engine(plan: Plan, position: CountersPosition | None = None) -> Engine:
-    """An engine with partition 0, from the beginning of its log or from `position`; no archive."""
+    """An engine with partition 0, from the beginning of its log or from `position`; no archive.
+
+    The log is to be read from its beginning in any case: records below `position` say whose sessions came before.
+    """
     engine = new_engine(plan, archive=False)
     position = position or CountersPosition(0)
-    engine.assign(0, log_start=0, counters=position, archive=None, read_from=position.position)
+    engine.assign(0, log_start=0, counters=position, archive=None, read_from=0, recall_from=0)
     return engine
 
 

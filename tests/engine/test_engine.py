@@ -276,7 +276,7 @@ def test_crashes_and_evictions_change_nothing(plan: Plan, seed: int) -> None:
         if chance.random() < 0.3:
             engine.evict(0)
         if chance.random() < 0.15:
-            engine, at = assigned_engine(plan, position), position.position
+            engine, at = assigned_engine(plan, position), 0
         if at >= len(payloads) and (flush := engine.freeze(None)) is not None:
             for part in flush.parts:
                 store.write(part)

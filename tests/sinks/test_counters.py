@@ -99,7 +99,8 @@ class Bench:
 
     def assign(self, number: int) -> None:
         position = self.sink.locate(number) or self.sink.begin(number, 0)
-        self.engine.assign(number, log_start=0, counters=position, archive=None, read_from=position.position)
+        at = position.position  # nobody here asks whose sessions came before
+        self.engine.assign(number, log_start=0, counters=position, archive=None, read_from=at, recall_from=at)
         self.sink.assign(number, position)
         self.next[number] = position.position
 
