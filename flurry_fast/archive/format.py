@@ -35,7 +35,7 @@ class Format(Protocol):
         """The footer, and how many batches the file holds. Raises StoreCorrupt, naming the file `where`."""
 
     def columns(self, source: pa.NativeFile, names: Sequence[str]) -> pa.Table:
-        """These columns of all rows, in order."""
+        """These columns of all rows, in order (`sessions.list.element.duration_ms`: a field of a list's elements)."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class Parquet:
         return footer, metadata.num_row_groups
 
     def columns(self, source: pa.NativeFile, names: Sequence[str]) -> pa.Table:
-        return pq.read_table(source, columns=list(names))
+        with pq.ParquetFile(source) as file:
+            return file.read(columns=list(names))
 
 
 PARQUET = Parquet()

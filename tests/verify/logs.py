@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import google_crc32c
 import numpy as np
@@ -17,6 +17,7 @@ from flurry_fast import _core, _wire
 from flurry_fast.archive.chain import Chain
 from flurry_fast.archive.filesystem import LocalFileSystem
 from flurry_fast.archive.writer import publish
+from flurry_fast.consumer.past import Pasts
 from flurry_fast.positions import CountersPosition, PositionTable
 from flurry_fast.registry import Registry
 from flurry_fast.stores.base import CellStore
@@ -106,27 +107,34 @@ class Consumer:
             self.plan, incarnation=INCARNATION, secret=self.registration.secret, counters=True, archive=archived
         )
         self.next: dict[int, int] = {}
+        pasts = Pasts(self.engine, cast("Any", self), self.positions, self.chain if archived else None)
         for partition in self.logs:
             counters = self.positions.put_if_absent(partition, CountersPosition(0))
             self.positions.note_began("counters", partition, 0)
             archive = self.chain(partition).begin(0) if archived else None
             start = min([counters.position, *([archive.position] if archive else [])])
             log_start = self.log_starts.get(partition, 0)
-            past = self._past(partition, counters)
-            start = min(start, past if past is not None else start)
+            past = pasts.find(partition, counters, log_start)
+            start = min(start, past.logged if past is not None else start)
             assert start >= log_start
+            recall_from = past.start if past is not None else None
             self.engine.assign(
-                partition, log_start=log_start, counters=counters, archive=archive, read_from=start, recall_from=past
+                partition,
+                log_start=log_start,
+                counters=counters,
+                archive=archive,
+                read_from=start,
+                recall_from=recall_from,
             )
+            if past is not None:
+                pasts.recall(partition, past)
             self.next[partition] = start
 
-    def _past(self, partition: int, position: CountersPosition) -> int | None:
-        """From where sessions must be known again."""
-        since = self.engine.recall_since(position.max_timestamp)
-        if since is None:
-            return None
-        times = [timestamp for _, timestamp in self.logs[partition][: position.position]]
-        return next((offset for offset, timestamp in enumerate(times) if timestamp >= since), position.position)
+    def offset_for_time(self, partition: int, timestamp: int) -> int | None:
+        """As a source answers it."""
+        times = [time for _, time in self.logs[partition]]
+        found = range(self.log_starts.get(partition, 0), len(times))
+        return next((offset for offset in found if times[offset] >= timestamp), None)
 
     def chain(self, partition: int) -> Chain:
         assert self.root is not None
