@@ -74,6 +74,9 @@ class BoundedSource:
     def watermarks(self, partition: int) -> tuple[int, int]:
         return self._inner.watermarks(partition)
 
+    def offset_for_time(self, partition: int, timestamp: int) -> int | None:
+        return self._inner.offset_for_time(partition, timestamp)
+
     def committed(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
         return self._inner.committed(partitions)
 

@@ -26,6 +26,7 @@ from flurry_fast.errors import FlurryFastError
 from flurry_fast.gaps import Gap, gaps
 from flurry_fast.registry import Registry, State
 from flurry_fast.registry import plans as registered_plans
+from flurry_fast.registry import secret
 from flurry_fast.spans import Range, Spans
 from flurry_fast.stores.base import CellStore
 from flurry_fast.verify import blocks
@@ -449,7 +450,7 @@ class _Partition:
                 result.ahead += 1
         # Also where there is nothing to compare: every archived record is read and checked.
         complete_at = min(result.position, reach)
-        replay = Replay(self.plan, chain, check, result.ranges)
+        replay = Replay(self.plan, secret(self.store), chain, check, result.ranges)
         try:
             stops = sorted({*by_end, complete_at, reach})
             for at in replay.stops(stops, lambda rows: self.progress.folded(result, rows)):

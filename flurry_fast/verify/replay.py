@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flurry_fast import _core, _wire
+from flurry_fast.archive import past as archived
 from flurry_fast.archive.chain import Chain, Link
 from flurry_fast.archive.footer import Footer
-from flurry_fast.errors import StoreCorrupt
+from flurry_fast.errors import FlurryFastError, StoreCorrupt
 from flurry_fast.positions import CountersPosition
 from flurry_fast.spans import Range
 
@@ -73,18 +74,20 @@ class Replay:
     """One partition's fold under one plan. `ranges`: the offsets that the plan counted, in order; archived records
     outside of them are passed by, and blocks go on from one range to the next."""
 
-    def __init__(self, plan: _core.Plan, chain: Chain, check: ChainCheck, ranges: Sequence[Range]) -> None:
+    def __init__(
+        self, plan: _core.Plan, secret: bytes, chain: Chain, check: ChainCheck, ranges: Sequence[Range]
+    ) -> None:
+        """`secret` is the installation's: the archive's fingerprints are keyed with it."""
         self._chain, self._check = chain, check
         self._partition = chain.partition
-        # The secret only keys fingerprints, which no counter has.
-        self._engine = _core.Engine(plan, incarnation=chain.incarnation, secret=bytes(16), counters=True, archive=False)
+        self._engine = _core.Engine(plan, incarnation=chain.incarnation, secret=secret, counters=True, archive=False)
         self._carried: dict[bytes, tuple[int, bytes]] = {}  # row -> end and value, at the end of the range before
         self._last: dict[bytes, int] = {}  # row -> last record counted in it, in ranges before
         self._range, *self._later = ranges
         self.at = self._range.start
+        self.problems: list[str] = []
         self._assign(CountersPosition(self.at))
         self.rows = 0
-        self.problems: list[str] = []
 
     def stops(self, offsets: Sequence[int], progress: Callable[[int], None]) -> Iterator[int]:
         """Folds up to each of `offsets` (increasing, none past the comparable end) and yields it.
@@ -93,6 +96,8 @@ class Replay:
         with a word in `problems`, where an archive file is not what it says.
         """
         pending = list(offsets)
+        if self.problems:
+            return
         yield from self._reached(pending)
         for rows in self._batches():
             last = int(rows.offsets[-1]) + 1
@@ -105,6 +110,8 @@ class Replay:
                 if self.problems:
                     return
                 yield from self._reached(pending)
+                if self.problems:
+                    return
             if not pending:
                 return
 
@@ -130,7 +137,27 @@ class Replay:
 
     def _assign(self, position: CountersPosition) -> None:
         at = position.position
-        self._engine.assign(self._partition, log_start=at, counters=position, archive=None, read_from=at)
+        past = self._past_begins(at)
+        self._engine.assign(
+            self._partition, log_start=at, counters=position, archive=None, read_from=at, recall_from=past
+        )
+        try:
+            for rows in archived.sessions(self._chain, past, at) if past < at else ():
+                self._engine.recall(self._partition, rows)
+        except (FlurryFastError, pa.ArrowException, OSError) as error:
+            self.problems.append(f"whose sessions came before {at} can not be read: {error}")
+
+    def _past_begins(self, at: int) -> int:
+        """From where the sessions of records below `at` (which other plans counted) must be known, or lower."""
+        if self._engine.recall_since(0) is None:  # the plan remembers nothing
+            return at
+        below = [footer for _, footer in self._check.files if footer.start < at]
+        whole = [footer.max_timestamp for footer in below if footer.end <= at]
+        since = self._engine.recall_since(max((time for time in whole if time is not None), default=-1))
+        if since is None:
+            return min(self._check.origin, at)
+        times = [(footer.start, footer.max_timestamp) for footer in below if footer.max_timestamp is not None]
+        return next(start for start, time in times if time >= since)
 
     def _touched(self) -> dict[bytes, int]:
         rows, offsets = self._engine.touched(self._partition)

@@ -63,7 +63,7 @@ class Installation:
         count = Count(CountedPlan.parse(PLAN.toml))
         for line in map(json.loads, manifest(self.log.logs)):
             if (line["partition"], line["offset"]) in lost:
-                count.crcs.setdefault(line["partition"], []).append(line["crc32c"])
+                count.lose(line["partition"], line["crc32c"])
             else:
                 count.add(line)
         count.finish()

@@ -160,6 +160,11 @@ class LogSource:
     def watermarks(self, partition: int) -> tuple[int, int]:
         return self.log_starts.get(partition, 0), len(self.logs[partition])
 
+    def offset_for_time(self, partition: int, timestamp: int) -> int | None:
+        times = [time for _, time in self.logs[partition]]
+        found = range(self.log_starts.get(partition, 0), len(times))
+        return next((offset for offset in found if times[offset] >= timestamp), None)
+
     def committed(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
         return {}
 

@@ -177,7 +177,8 @@ def test_over_two_plans() -> None:
                 rows, values = pa.array([cell["row"]], pa.binary()), pa.array([cell["value"]], pa.binary())
                 store.write(name, cell["qualifier"], cell["timestamp"], rows, values)
     alone, both = reading.counters(other, "APP1"), reading.counters(store, "APP1")
-    assert both.column_names == ["hour", "reports", "sessions", "events", "duration", "page_views", "lower_bound"]
+    assert both.column_names[:4] == ["hour", "reports", "sessions", "events"]
+    assert sorted(both.column_names[4:]) == ["duration", "lower_bound", "page_views"]
     assert both.column("sessions").to_pylist() == [2 * n for n in alone.column("sessions").to_pylist()]
     assert both.column("duration").null_count == both.num_rows
     assert both.column("page_views").null_count == both.num_rows
