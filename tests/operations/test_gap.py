@@ -17,7 +17,7 @@ from flurry_fast.registry import State
 from flurry_fast.stores.base import CellStore
 from flurry_fast.stores.memory import MemoryStore
 
-from ..verify.logs import INCARNATION, TOPIC
+from ..verify.logs import INCARNATION, TOPIC, generated
 from .installation import PLAN, Installation, cells
 from .logs import Death, MortalFiles, MortalStore, Reaper
 
@@ -166,6 +166,8 @@ def test_an_archive_alone_needs_no_new_generation(installation: Installation) ->
 def test_blocks_that_were_written_past_the_position_are_not_counted_twice(installation: Installation) -> None:
     """A flush died after its blocks, and before its position; both are below and above the log's start."""
     installation.log.starts[0] = 0
+    # It knew whose sessions were lost, and those after it do not: here nobody's come again.
+    installation.log.logs[0][24:] = generated(13, 1, 9, again=0.0)[0]
     died = installation.consumer()
     died.read(0, 5)
     died.flush(positions=False)

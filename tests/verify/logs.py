@@ -34,8 +34,17 @@ Record = tuple[bytes, int]  # payload, Kafka timestamp in ms
 Logs = dict[int, list[Record]]
 
 
-def generated(seed: int, partitions: int = 2, reports: int = 30, *, odd: float = 0.05, bad: float = 0.003) -> Logs:
-    """Random logs: few apps, so that blocks are shared; clocks near the receive time and far from it."""
+def generated(
+    seed: int,
+    partitions: int = 2,
+    reports: int = 30,
+    *,
+    odd: float = 0.05,
+    bad: float = 0.003,
+    again: float = 0.2,
+) -> Logs:
+    """Random logs: few apps, so that blocks are shared; clocks near the receive time and far from it. `again` is the
+    share of reports that came before."""
     random = Random(seed)
     generator = Generator(random, odd=odd, bad=bad)
     logs: Logs = {}
@@ -43,8 +52,8 @@ def generated(seed: int, partitions: int = 2, reports: int = 30, *, odd: float =
         timestamp, log = NOW_MS, []
         for _ in range(reports):
             timestamp += random.randint(0, 400_000)
-            again = [payload for payload, _ in log[-12:]] if random.random() < 0.2 else []
-            payload = random.choice(again) if again else _payload(generator, random, timestamp)
+            sent = [payload for payload, _ in log[-12:]] if random.random() < again else []
+            payload = random.choice(sent) if sent else _payload(generator, random, timestamp)
             late = random.randint(0, 3_000_000) if random.random() < 0.1 else 0  # clocks of brokers differ
             log.append((payload, timestamp - late if random.random() < 0.98 else -1))
         logs[partition] = log
