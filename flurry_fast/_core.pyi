@@ -258,9 +258,7 @@ class Engine:
     def archive_reset(self, partition: int, position: _ArchivePosition) -> None:
         """Drop the rows; the archive stands at `position`, and waits for a rewind where that is behind."""
 
-    def counters_shed(
-        self, partition: int, position: _CountersPosition, *, recall_from: int | None = None
-    ) -> None:
+    def counters_shed(self, partition: int, position: _CountersPosition, *, recall_from: int | None = None) -> None:
         """Drop the blocks, and what is known of sessions; the counters stand at `position`, and wait for a rewind
         where that is behind.
 
@@ -269,8 +267,8 @@ class Engine:
         """
 
     def memory(self) -> dict[str, int]:
-        """Bytes: blocks, archive, dedup, scratch, dirty (of blocks neither frozen nor durable); dirty_blocks; block_count;
-        unwritten: 1 if any counters stand further than what was frozen or acknowledged."""
+        """Bytes: blocks, archive, dedup, scratch, dirty (of blocks neither frozen nor durable); dirty_blocks;
+        block_count; unwritten: 1 if any counters stand further than what was frozen or acknowledged."""
 
     def stats(self) -> dict[str, Any]:
         """Totals since it was made, `unreadable` by reason; and the gauges blocks and groups."""

@@ -25,7 +25,11 @@ METRICS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "payload_bytes": ("counter", (), "Bytes of their payloads."),
     "sessions": ("counter", (), "Sessions that were counted."),
     "duplicate_sessions": ("counter", (), "Sessions that came before, and were not counted again."),
-    "superseded_sessions": ("counter", (), "The same, but longer than when they came last: counters keep what they have."),
+    "superseded_sessions": (
+        "counter",
+        (),
+        "The same, but longer than when they came last: counters keep what they have.",
+    ),
     "recalled": ("counter", (), "Records below the counters' position, read to know their sessions again."),
     "known_sessions_bytes": ("gauge", (), "Memory for the sessions that are known again."),
     "data_points": ("counter", (), "Sessions, event occurrences and error records that were counted."),

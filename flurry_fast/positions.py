@@ -11,7 +11,7 @@ import zlib
 from dataclasses import dataclass
 
 from flurry_fast.errors import StoreCorrupt
-from flurry_fast.gaps import gaps
+from flurry_fast.gaps import gaps_of
 from flurry_fast.stores.base import CellStore
 
 FORMAT = 2
@@ -156,11 +156,7 @@ class PositionTable:
         """Where the past of a counters position begins: the end of the last recorded gap below it, else where a sink
         first began the partition (0 if nobody noted that). Nothing below is known to deduplication."""
         begun = [self.first_began(sink, partition) for sink in ("archive", "counters")]
-        ends = [
-            gap.end
-            for gap in gaps(self._store)
-            if (gap.incarnation, gap.partition) == (self._incarnation, partition) and gap.end <= position
-        ]
+        ends = [gap.end for gap in gaps_of(self._store, self._incarnation, partition) if gap.end <= position]
         return max([min((offset for offset in begun if offset is not None), default=0), *ends])
 
     def note_began(self, sink: str, partition: int, offset: int) -> None:

@@ -50,7 +50,8 @@ class Consumer:
         archive: Callable[[int], Chain] | None = None,
         publish: Callable[[LoopState], None] = lambda _: None,
     ) -> None:
-        """`archive(partition)`: the archive's chain, where there is one to be read. `publish` is given a fresh state several times a second, and a last one with phase "stopped"."""
+        """`archive(partition)`: the archive's chain, where there is one to be read. `publish` is given a fresh state
+        several times a second, and a last one with phase "stopped"."""
         self._settings, self._source, self._engine, self._sinks = settings, source, engine, sinks
         self._clock, self._publish = clock, publish
         self._counters = next((sink for sink in sinks if isinstance(sink, CountersSink)), None)

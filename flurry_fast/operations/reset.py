@@ -20,7 +20,6 @@ from flurry_fast import trials
 from flurry_fast._core import Plan
 from flurry_fast.archive.chain import Chain
 from flurry_fast.errors import FlurryFastError
-from flurry_fast.gaps import gaps_of
 from flurry_fast.operations.generation import Key, draw_stride, positions, renew
 from flurry_fast.operations.ports import Bounds, Chains, LogView
 from flurry_fast.operations.timeline import highest_below
@@ -120,8 +119,8 @@ def prepare(store: CellStore, registry: Registry, chains: Chains, log: LogView, 
             kept.append(partition)
             continue
         crc = log.record(partition, offset - 1).crc if offset > ground.log.start else None
-        beginning = _beginning(store, registry, registration, ground, offset)
-        highest = _highest_time(ground, chain, log, beginning, offset, needed=deduplicated)
+        first = registry.positions(registration).past_begins(partition, offset)
+        highest = _highest_time(ground, chain, log, first, offset, needed=deduplicated)
         max_bucket = NO_BUCKET if trials.seeded("reset_lowers_m") else before.max_bucket
         moves.append(Move(partition, before, CountersPosition(offset, max_bucket, crc, highest)))
     return Reset(registration, state, moves, kept)
@@ -220,24 +219,7 @@ def _refuse(ground: Ground, offset: int) -> None:
         )
 
 
-def _beginning(
-    store: CellStore, registry: Registry, registration: Registration, ground: Ground, offset: int
-) -> tuple[int, int]:
-    """From where on the running maximum below an offset must be worked out, and what it was there.
-
-    That is where the partition was first counted, or the end of the last gap below the offset, which recorded it.
-    """
-    below = [gap for gap in gaps_of(store, registration.incarnation, ground.partition) if gap.end <= offset]
-    if below:
-        return below[-1].end, -1 if below[-1].before is None else below[-1].before
-    noted = registry.positions(registration).first_began("counters", ground.partition)
-    return (ground.began if noted is None else min(noted, ground.began)), -1
-
-
-def _highest_time(
-    ground: Ground, chain: Chain, log: LogView, beginning: tuple[int, int], offset: int, *, needed: bool
-) -> int:
-    first, before = beginning
+def _highest_time(ground: Ground, chain: Chain, log: LogView, first: int, offset: int, *, needed: bool) -> int:
     highest = highest_below(chain, log, first, offset)
     if highest is None and needed:
         raise ResetRefused(
@@ -245,6 +227,4 @@ def _highest_time(
             " deduplication needs, is neither in the archive nor in the log any more.",
             way_out="Stay where it is; a fence alone (flurry-fast positions fence) needs no times.",
         )
-    if highest is None:
-        highest = log.max_timestamp(ground.partition, ground.log.start, offset)
-    return max(before, highest)
+    return log.max_timestamp(ground.partition, ground.log.start, offset) if highest is None else highest

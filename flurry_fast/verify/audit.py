@@ -24,9 +24,8 @@ from flurry_fast.archive.chain import Chain, chains
 from flurry_fast.archive.filesystem import ArchiveFileSystem
 from flurry_fast.errors import FlurryFastError
 from flurry_fast.gaps import Gap, gaps
-from flurry_fast.registry import Registry, State
+from flurry_fast.registry import Registry, State, secret
 from flurry_fast.registry import plans as registered_plans
-from flurry_fast.registry import secret
 from flurry_fast.spans import Range, Spans
 from flurry_fast.stores.base import CellStore
 from flurry_fast.verify import blocks

@@ -143,9 +143,7 @@ class Count:
         """The sessions of a line that count, and how many do not because they came before, by kind."""
         memory = None
         if self.plan.window_ms:
-            memory = self._memories.setdefault(
-                line["partition"], Memory(self.plan.window_ms, self.plan.max_sessions)
-            )
+            memory = self._memories.setdefault(line["partition"], Memory(self.plan.window_ms, self.plan.max_sessions))
             memory.record(received)
         dropped = {"duplicates": 0, "superseded": 0}
         if line["outcome"] != "ok":

@@ -283,8 +283,11 @@ pub fn straight(
         .collect()
 }
 
-/// What the archive would say of these records: (offset, Kafka time, sessions).
-pub fn archived(first: i64, entries: &[Entry]) -> Vec<(i64, i64, Vec<(i64, i64)>)> {
+/// What the archive says of a record: offset, Kafka time, sessions.
+pub type Row = (i64, i64, Vec<(i64, i64)>);
+
+/// What the archive would say of these records.
+pub fn archived(first: i64, entries: &[Entry]) -> Vec<Row> {
     let prints = Fingerprints::new(&[3; 16]);
     let mut report = Report::default();
     let rows = (first..).zip(entries).map(|(offset, entry)| {
@@ -299,11 +302,7 @@ pub fn archived(first: i64, entries: &[Entry]) -> Vec<(i64, i64, Vec<(i64, i64)>
 }
 
 /// Recalls archived records; the first that is missing then.
-pub fn recall(
-    engine: &mut Engine<Tape>,
-    partition: i32,
-    rows: &[(i64, i64, Vec<(i64, i64)>)],
-) -> Result<i64, EngineError> {
+pub fn recall(engine: &mut Engine<Tape>, partition: i32, rows: &[Row]) -> Result<i64, EngineError> {
     let past = rows.iter().map(|(offset, timestamp_ms, sessions)| Past {
         offset: *offset,
         timestamp_ms: *timestamp_ms,

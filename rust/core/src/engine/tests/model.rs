@@ -114,7 +114,7 @@ impl World {
 
     /// From where the sessions of a partition must be known again, and those
     /// records of it that are taken from the archive.
-    fn past(&mut self, partition: i32) -> (Option<i64>, Vec<(i64, i64, Vec<(i64, i64)>)>) {
+    fn past(&mut self, partition: i32) -> (Option<i64>, Vec<Row>) {
         let position = self.positions[partition as usize];
         let Some(since) = self.engine.recall_since(position.max_timestamp) else {
             return (None, Vec::new());
