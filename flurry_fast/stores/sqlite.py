@@ -75,6 +75,7 @@ class SqliteStore(CellStore):
         self._local = threading.local()
         self._lock = threading.Lock()
         self._connections: set[sqlite3.Connection] = set()
+        self._busy: set[sqlite3.Connection] = set()  # of them: a thread is in a call
         self._closed = False
         self._known: set[str] = set()
         if not create and not path.is_file():
@@ -178,9 +179,11 @@ class SqliteStore(CellStore):
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            for connection in self._connections:
-                with contextlib.suppress(sqlite3.Error):  # a thread may still be in a call: its answer interests nobody
+            for connection in self._connections - self._busy:
+                with contextlib.suppress(sqlite3.Error):
                     connection.close()
+            for connection in self._busy:  # closed under the thread that is in a call, it would take the process along
+                connection.interrupt()
             self._connections.clear()
 
     # --- connections ---------------------------------------------------------------------------------------------
@@ -228,6 +231,8 @@ class SqliteStore(CellStore):
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[sqlite3.Connection]:
         connection = self._connection()
+        with self._lock:
+            self._busy.add(connection)
         try:
             yield connection
         except sqlite3.Error as error:
@@ -236,6 +241,11 @@ class SqliteStore(CellStore):
         except BaseException:
             self._drop(connection)
             raise
+        finally:
+            with self._lock:
+                self._busy.discard(connection)
+                if self._closed:
+                    connection.close()
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)

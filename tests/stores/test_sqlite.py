@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -130,3 +131,31 @@ def test_a_missing_store_is_not_made_by_a_reader(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreUnavailable, match="can not be"):
         SqliteStore(tmp_path / "file" / "cells.sqlite")
+
+
+def test_closing_waits_for_no_call_that_hangs(tmp_path: Path) -> None:
+    """A worker may be stuck in a call when the process ends; its connection is not closed under it."""
+    store = SqliteStore(tmp_path / "store.sqlite")
+    other = sqlite3.connect(tmp_path / "store.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    ended: list[StoreUnavailable | None] = []
+
+    def work() -> None:
+        try:
+            store.put_control(b"row", b"", 1, b"value")
+            ended.append(None)
+        except StoreUnavailable as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not store._busy:
+        pass
+    store.close()
+    assert thread.is_alive()  # it waits for the lock, and nobody for it
+    other.execute("ROLLBACK")
+    thread.join()
+    other.close()
+    assert len(ended) == 1
+    with pytest.raises(StoreUnavailable, match="closed"):
+        store.get_control(b"row", b"")
