@@ -59,13 +59,17 @@ def show(settings: Settings, as_json: bool, everything: bool, offline: bool, par
                 found = _with_broker(settings, store, look)
             except NO_BROKER as error:
                 missing = error.message.rstrip(".")
+        registry = Registry(store, settings.kafka.topic, _no_broker)
         if missing is not None:
-            found = look(store, Registry(store, settings.kafka.topic, _no_broker), chains(settings))
+            found = look(store, registry, chains(settings))
+        state = registry.state()
     if as_json:
         for item in found:
             click.echo(json.dumps(_as_object(item)))
     else:
         _print(found)
+    if state is not None and state.closing is not None:
+        click.echo(f"The topic is being switched from plan {state.plan:08x} to {state.closing:08x}.", err=True)
     if missing is not None:
         click.echo(
             f"Not known ({missing}): the log's start and end, the lag, the group's commit, and whether the topic is"
@@ -92,15 +96,14 @@ def _with_broker(
 
 
 def _as_object(item: PartitionStanding) -> dict[str, Any]:
+    counters, archive = (None if at is None else dataclasses.asdict(at) for at in (item.counters, item.archive))
     return {
         "partition": item.partition,
         "incarnation": f"{item.incarnation:08x}",
         "plan": f"{item.plan:08x}",
         "generation": item.generation,
-        "counters": None
-        if item.counters is None
-        else dataclasses.asdict(item.counters) | {"began": item.counters_began},
-        "archive": None if item.archive is None else dataclasses.asdict(item.archive) | {"began": item.archive_origin},
+        "counters": counters and counters | {"began": item.counters_began},
+        "archive": archive and archive | {"began": item.archive_origin},
         "committed": None if item.commit is None else dataclasses.asdict(item.commit),
         "log": None if item.log is None else dataclasses.asdict(item.log),
         "lag": item.lag,

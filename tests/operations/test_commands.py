@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from collections.abc import Iterator
@@ -161,6 +162,9 @@ def test_a_restored_store_is_fenced_before_it_is_put_in_its_place(tmp_path: Path
     assert f"generation {after.generation} is in force" in done.stdout
     shown = CliRunner().invoke(main, ["positions", "show", "--offline", "--json", *place])
     assert {json.loads(line)["generation"] for line in shown.stdout.splitlines()} == {after.generation}
+    registry.replace(after, dataclasses.replace(after, closing=7))
+    shown = CliRunner().invoke(main, ["positions", "show", "--offline", *place])
+    assert f"being switched from plan {PLAN.id:08x} to 00000007" in shown.stderr
     other = CliRunner().invoke(main, ["positions", "fence", "--yes", *place, "--set", "kafka.topic=other"])
     assert (other.exit_code, "nothing to fence" in other.stderr) == (1, True)
     store.close()
