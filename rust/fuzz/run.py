@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 ROOM = ROOT / "build" / "fuzz"
 SUMMARY = ROOM / "summary.txt"
 # Bytes of an input: what is found at all is found in short ones, which are faster.
-LONGEST = {"decode": 2048, "round_trip": 2048, "block": 1024, "plan": 1024, "archive": 2048}
+LONGEST = {"decode": 2048, "round_trip": 2048, "block": 1024, "plan": 1024, "archive": 2048, "engine": 2048}
 # A hang is what takes over 100 ms when tried again (src/pace.rs); this is for what never ends.
 LIMITS = ["-timeout=5", "-rss_limit_mb=1024", "-malloc_limit_mb=128"]
 PULSE = re.compile(r"#(\d+)\s+\w+\s+cov: (\d+) ft: \d+ corp: (\d+)/")

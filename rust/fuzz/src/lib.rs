@@ -5,6 +5,7 @@ pub mod allocations;
 pub mod archive;
 pub mod block;
 pub mod decode;
+pub mod engine;
 pub mod pace;
 pub mod plan;
 pub mod records;

@@ -16,12 +16,13 @@ use crate::{block, records};
 pub type Check = fn(&[u8]);
 
 /// The names of the targets, with what must hold of any bytes.
-pub const TARGETS: [(&str, Check); 5] = [
+pub const TARGETS: [(&str, Check); 6] = [
     ("decode", crate::decode::check),
     ("round_trip", crate::round_trip::check),
     ("block", block::check),
     ("plan", crate::plan::check),
     ("archive", crate::archive::check),
+    ("engine", crate::engine::check),
 ];
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -59,7 +60,7 @@ pub fn made(target: &str) -> Vec<Vec<u8>> {
                     .map(<[u8]>::to_vec),
             );
         }
-        "archive" => {
+        "archive" | "engine" => {
             for batch in simulated() {
                 let payloads: Vec<_> = batch.payloads().filter(|bytes| bytes.len() < 600).collect();
                 seeds.extend(

@@ -46,6 +46,11 @@ fn archive() {
 }
 
 #[test]
+fn engine() {
+    replay("engine");
+}
+
+#[test]
 fn the_seeds_have_every_protocol_and_every_reason() {
     let (mut protocols, mut repaired, mut reasons) =
         (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
