@@ -50,7 +50,8 @@ class Outcome:
         """Takes one line of libFuzzer's log."""
         if pulse := PULSE.match(line):
             self.executions, self.coverage, self.corpus = (int(number) for number in pulse.groups())
-            self.coverage_first = self.coverage_first or self.coverage
+            if "INITED" in line:
+                self.coverage_first = self.coverage
         elif line.startswith("slowest: "):
             self.slowest_us = int(line.split()[1])
         elif line.startswith("stat::peak_rss_mb:"):
@@ -89,7 +90,7 @@ def main() -> int:
 
 
 def corpus(what: str, room: Path) -> None:
-    command = ["cargo", "run", "--quiet", "--release", "--manifest-path", str(ROOT / "rust" / "fuzz" / "Cargo.toml")]
+    command = ["cargo", "run", "--quiet", "--manifest-path", str(ROOT / "rust" / "fuzz" / "Cargo.toml")]
     subprocess.run([*command, "--example", "corpus", "--", what, str(room)], check=True)
 
 
@@ -109,7 +110,7 @@ def build(targets: list[str], sanitizer: str) -> Path | None:
 
 def fuzz(targets: list[str], binaries: Path, seconds: float) -> Iterator[Outcome]:
     name, numbers = TextColumn("{task.description:<11}"), TextColumn("{task.fields[said]}")
-    columns = (name, BarColumn(), TimeRemainingColumn(), numbers)
+    columns = (name, BarColumn(bar_width=10), TimeRemainingColumn(), numbers)
     with Progress(*columns, console=Console(stderr=True)) as progress:
         for target in targets:
             outcome = Outcome(target)
