@@ -97,6 +97,8 @@ class Pasts:
 
     def _logged(self, number: int, since: int, end: int, floor: int, log_start: int) -> Past | None:
         first = self._source.offset_for_time(number, since) if since > 0 else log_start
+        # Asked after the look-up: retention may have moved on, and what is found is the first that it left.
+        log_start = max(log_start, self._source.watermarks(number)[0])
         if log_start > floor and (first is None or first <= log_start):
             return None  # retention may have taken some of it
         start = min(end, max(floor, log_start if first is None else first))

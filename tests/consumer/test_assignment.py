@@ -137,6 +137,19 @@ def test_what_another_process_begins_meanwhile_is_followed_not_taken_for_lost() 
     assert (world.reasons(), archive.begun, counters.begun) == ({}, [], [])
 
 
+def test_what_retention_takes_while_a_time_is_looked_up_is_not_taken_for_older_than_the_window() -> None:
+    world = World(StubSink({0: 40}, lambda offset: CountersPosition(offset, max_timestamp=100)), log=(5, 100))
+    world.engine.window = 10
+
+    def look_up(number: int, timestamp: int) -> int:
+        world.source.logs[number] = (20, 100)  # the first of that time was 5 to 19
+        return 20
+
+    world.source.offset_for_time = look_up  # type: ignore[method-assign]
+    world.assigned()
+    assert "must know whose sessions came" in world.reasons()["counters"]
+
+
 def test_a_commit_of_this_store_without_a_position_is_not_a_first_start() -> None:
     world = World(StubSink({}))
     world.source.commits[0] = (9, commit_metadata(REGISTRATION.incarnation, REGISTRATION.store_id))
