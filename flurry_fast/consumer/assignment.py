@@ -173,11 +173,13 @@ class Assignment:
         if offset < log_start:
             self.stop(number, str(_below(offset, log_start)), [sink])
             return
-        start = offset - (offset > log_start)
+        read = next(state.next_offset for state in self._engine.partitions() if state.partition == number)
+        # Where another sink is far behind, or another process was faster, the sink's records are still to come.
+        start = min(offset - (offset > log_start), read)
         trials.fail_point("assignment.rewind.before")
         if sink != "counters":
             self._source.seek(number, start)
-        elif (past := self._wake_counters(number, offset, log_start)) is not None:
+        elif (past := self._wake_counters(number, start, log_start)) is not None:
             start = past
         else:
             return
@@ -186,10 +188,9 @@ class Assignment:
         trials.fail_point("assignment.rewind.after")
         self._log.info("partition rewound", partition=number, offset=offset)
 
-    def _wake_counters(self, number: int, offset: int, log_start: int) -> int | None:
+    def _wake_counters(self, number: int, start: int, log_start: int) -> int | None:
         """After a shed: what they knew of sessions is gone, too. Where to read from; None if they had to be stopped."""
         position = self._positions.get(number)
-        start = offset - (offset > log_start)
         try:
             past = None if position is None else self._pasts.find(number, position, log_start)
         except PositionMissing as error:

@@ -326,14 +326,11 @@ class CountersSink(Sink[CountersPosition]):
         self._shed = False
         self._backoff.succeeded()
         events: list[SinkEvent] = []
-        read = {waiting.partition: waiting.next_offset for waiting in self._engine.partitions()}
         for partition, position in positions.items():
             if partition in self._durable:
                 self._durable[partition] = position
                 self._engine.counters_shed(partition, position)
-                # Where another sink is far behind, our records are still to come.
-                if partition in read and position.position < read[partition]:
-                    events.append(Rewind(partition, position.position))
+                events.append(Rewind(partition, position.position))
         return events
 
     # --- on the worker's thread ----------------------------------------------------------------------------------

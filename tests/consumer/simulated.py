@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from flurry_fast.consumer.ports import Listener
@@ -126,6 +127,10 @@ class RecordingEngine:
 
     def counters_shed(self, partition: int, position: Any, *, recall_from: int | None = None) -> None:
         self.woken.append((partition, position.position, recall_from))
+
+    def partitions(self) -> list[Any]:
+        """Nothing was read since they were assigned."""
+        return [SimpleNamespace(partition=n, next_offset=given["read_from"]) for n, given in self.assigned.items()]
 
     def rewind(self, partition: int, offset: int) -> None:
         self.rewound.append((partition, offset))

@@ -256,6 +256,17 @@ def test_a_rewind_reads_again_from_one_below() -> None:
     assert len(world.engine.rewound) == 1
 
 
+def test_a_rewind_is_never_a_leap() -> None:
+    """The sink that asks may be ahead of what was read, where another is far behind: it is woken, no more."""
+    world = World(StubSink({0: 40}), StubArchive({0: 10}))
+    world.assigned()
+    world.engine.window = 1_000
+    world.assignment.rewind(0, 40, "counters")
+    world.assignment.poll()
+    assert world.engine.rewound == [(0, 9)]
+    assert world.source.reading == {0: 9}
+
+
 def test_a_rewind_below_the_log_stops_the_partition() -> None:
     world = World(StubSink({0: 40}))
     world.assigned()

@@ -340,27 +340,6 @@ def test_a_sink_that_can_not_write_sheds_and_asks_for_a_rewind_when_it_can() -> 
     assert bench.sink.durable(0) == 7
 
 
-def test_after_a_shed_nothing_is_read_again_where_its_records_are_still_to_come() -> None:
-    """The position may be ahead of what was read: the archive is far behind, or another process was faster."""
-    bench = Bench()
-    bench.count(4)
-    bench.sink.flush()
-    bench.store.fail = lambda _what: True
-    bench.sink.poll()
-    bench.worker.run()
-    bench.sink.poll()
-    assert bench.sink.shed() > 0
-    bench.store.fail = lambda _what: False
-    bench.positions.put(0, CountersPosition(6, 0, 1, T0))
-    bench.clock.now += 60
-    bench.sink.poll()
-    bench.worker.run()
-    assert bench.sink.poll() == []
-    assert bench.sink.durable(0) == 6
-    bench.count(2)  # passes by
-    assert bench.engine.memory()["dirty"] == 0
-
-
 def test_begin_adopts_what_somebody_began_first() -> None:
     bench = Bench()
     bench.positions.put_if_absent(5, CountersPosition(70))
