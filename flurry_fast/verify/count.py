@@ -260,12 +260,17 @@ def _add(block: dict[str, Groups], rollup: CountedRollup, values: Values, measur
             group[name] = min(group[name] + amount, _U64_MAX)
 
 
-def count_lines(lines: Iterable[str | bytes], plan: CountedPlan, starts: Mapping[int, int] | None = None) -> Count:
+def count_lines(
+    lines: Iterable[str | bytes],
+    plan: CountedPlan,
+    starts: Mapping[int, int] | None = None,
+    ranges: Ranges | None = None,
+) -> Count:
     """Counts manifest lines; raises CountError where the manifest has a hole, an offset twice, or no report."""
-    count = Count(plan, starts or {})
+    count = Count(plan, starts or {}, ranges)
     for line in lines:
         count.add(json.loads(line))
     count.finish()
-    if not count.reports:
+    if not count.crcs:
         raise CountError("the manifest is empty")
     return count

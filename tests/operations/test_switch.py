@@ -152,6 +152,21 @@ def test_a_switch_that_was_taken_back_meanwhile_does_not_open() -> None:
     there.assert_exact()
 
 
+def test_a_switch_that_was_taken_back_while_it_ran_says_so() -> None:
+    """The old plan went on past its X meanwhile: that is no damage."""
+    there = Installation()
+
+    def run(*_: object) -> None:
+        abort(there.registry(), lambda: 0)
+        there.produce(4)
+        there.consumer(OLD).run()
+
+    with pytest.raises(RegistryMismatch, match="closed while this process ran"):
+        switch(dataclasses.replace(there.seams(), run=run), Target(NEW.id, NEW.toml))
+    assert positions(there, NEW) == [None, None]
+    there.assert_exact()
+
+
 # --- dying -----------------------------------------------------------------------------------------------------------
 
 
