@@ -305,6 +305,26 @@ def test_a_plan_that_is_opened_again_knows_the_highest_hour_it_ever_had() -> Non
     assert [position and position.max_bucket for position in found] == [far, None]
 
 
+def test_a_report_that_came_before_x_and_again_after_it_counts_once() -> None:
+    """The new plan counts nothing below X, but knows whose sessions came there; so does one that is opened again."""
+    there = Installation()
+    there.switch(NEW)
+    for partition, log in there.logs.items():
+        log += log[-3:]
+        assert len(there.logs[partition]) == 33
+    there.assert_exact()
+    there.switch(OLD)
+    for log in there.logs.values():
+        log += log[-3:]
+    there.assert_exact()
+    for plan in (OLD, NEW):
+        assert sum(
+            group["duplicates"]
+            for block in there.count(plan).blocks.values()
+            for group in block.get("app", {}).values()
+        )
+
+
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
