@@ -243,7 +243,7 @@ class Assignment:
             if sink.name in partition.stopped:
                 continue
             try:
-                position = found[sink.name] or self._begin(sink, partition, log_start)
+                position = self._noted(sink, number, found[sink.name]) or self._begin(sink, partition, log_start)
                 standing[sink.name] = self._within(sink, number, position, log_start, log_end)
             except PositionMissing as error:
                 self._note_stop(partition, sink.name, str(error))
@@ -303,15 +303,25 @@ class Assignment:
         try:
             offset = self._first_offset(sink.name, partition, log_start)
         except PositionMissing:
-            position: Standing | None = sink.locate(number)
-            if position is not None:  # another process began it since we looked
-                return position
+            found = self._noted(sink, number, sink.locate(number))
+            if found is not None:  # another process began it since we looked
+                return found
             raise
-        position = sink.begin(number, offset)
+        position: Standing = sink.begin(number, offset)
         trials.fail_point("assignment.begin.inside")
         self._positions.note_began(sink.name, number, offset)
         trials.fail_point("assignment.begin.after")
         self._log.info("partition begun", partition=number, sink=sink.name, offset=position.position)
+        return position
+
+    def _noted(self, sink: Sink[Any], number: int, position: Standing | None) -> Standing | None:
+        """The position, and a note of where the sink began: whoever began it may have died before he noted it.
+
+        Nobody moves a position before there is a note, so without one it is where the sink began.
+        """
+        if position is not None and self._positions.began(sink.name, number) is None:
+            origin = sink.origin(number)
+            self._positions.note_began(sink.name, number, position.position if origin is None else origin)
         return position
 
     def _first_offset(self, name: str, partition: Partition, log_start: int) -> int:

@@ -137,9 +137,20 @@ def test_what_another_process_begins_meanwhile_is_followed_not_taken_for_lost() 
     assert (world.reasons(), archive.begun, counters.begun) == ({}, [], [])
 
 
+def test_a_beginning_that_was_not_noted_is_noted_before_anything_is_counted() -> None:
+    world = World(StubSink({0: 30}), StubArchive({0: 40}, {0: 10}))
+    world.assigned()
+    assert (world.table.began("counters", 0), world.table.began("archive", 0)) == (30, 10)
+    later = World(StubSink({0: 50}))
+    later.table.note_began("counters", 0, 30)
+    later.assigned()
+    assert later.table.began("counters", 0) == 30
+
+
 def test_what_retention_takes_while_a_time_is_looked_up_is_not_taken_for_older_than_the_window() -> None:
     world = World(StubSink({0: 40}, lambda offset: CountersPosition(offset, max_timestamp=100)), log=(5, 100))
     world.engine.window = 10
+    world.table.note_began("counters", 0, 0)
 
     def look_up(number: int, timestamp: int) -> int:
         world.source.logs[number] = (20, 100)  # the first of that time was 5 to 19

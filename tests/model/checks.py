@@ -17,6 +17,7 @@ from flurry_fast.verify.blocks import parse_qualifier
 from model.cells import STORE_ID, CellKey, Watch
 from model.errors import Violation
 from model.oracle import Oracle
+from model.records import PLANS
 
 if TYPE_CHECKING:
     from model.process import Actor
@@ -84,9 +85,7 @@ class Checks:
         stated = decode_position(value, timestamp, STORE_ID)
         oracles = self.oracles((plan, incarnation, partition))
         if not oracles:  # it gets its oracle when it is opened
-            self.require(
-                "plan-and-log-identity", self._world.closing_for(plan), "a position of a plan that is not open"
-            )
+            self.require("plan-and-log-identity", plan in self._world.targets, "a position of a plan that is not open")
             return
         self.require(
             "explicit-timestamp",
@@ -112,6 +111,12 @@ class Checks:
         if stated.crc is not None and timestamp:
             crc = oracles[-1].log.crcs[timestamp - 1]
             self.require("position-crc", stated.crc == crc, f"position {timestamp} has CRC {stated.crc}, not {crc}")
+        log = oracles[-1].log
+        if PLANS[self._world.plan].dedup and timestamp > log.known_from:
+            wanted = max(log.times[log.known_from : timestamp], default=-1)
+            self.require(
+                "highest-time", stated.max_timestamp == wanted, f"{stated} of partition {partition}: T is {wanted}"
+            )
         if stated.max_bucket is not None:
             self.made["highest-bucket"] += 1
             for (_, row), history in oracles[-1].blocks.items():

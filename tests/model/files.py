@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
+from flurry_fast._core import archive_schema
 from flurry_fast.archive.chain import ORIGIN, TEMPORARY
 from flurry_fast.archive.filesystem import ArchiveFileSystem, Entry, LocalFileSystem
 from flurry_fast.archive.footer import Footer
@@ -59,7 +60,10 @@ class LightFormat:
         return source.footer, len(source.rows)
 
     def columns(self, source: Any, names: Sequence[str]) -> pa.Table:
-        return pa.Table.from_batches([pa.record_batch(rows) for rows in source.rows]).select(list(names))
+        wanted = list(dict.fromkeys(name.partition(".")[0] for name in names))
+        if not source.rows:
+            return pa.Table.from_batches([pa.record_batch(archive_schema())]).select(wanted)
+        return pa.Table.from_batches([pa.record_batch(rows) for rows in source.rows]).select(wanted)
 
 
 class MemoryFiles(ArchiveFileSystem):

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from flurry_fast import _wire
-from model.records import POOL
+from flurry_fast.verify.dedup import Memory
+from model.records import PLANS, POOL, Addition, Fate, additions, meet
 
 
 class Log:
@@ -21,6 +22,9 @@ class Log:
         self.times: list[int] = []
         self.crcs: list[int] = []
         self.start = 0
+        self.known_from = 0  # what lies below is not known to deduplication: a gap ended here
+        self._fates: list[Fate] = []
+        self._memory = _memory()
         self.holes: set[int] = set()
 
     @property
@@ -31,6 +35,26 @@ class Log:
         self.places.append(place)
         self.times.append(time_ms)
         self.crcs.append(POOL[place].crc)
+
+    def additions(self, plan: int, offset: int) -> tuple[Addition, ...]:
+        """What a record adds under a plan."""
+        place, time_ms = self.places[offset], self.times[offset]
+        return (
+            additions(plan, place, time_ms, self.fate(offset)) if PLANS[plan].dedup else additions(plan, place, time_ms)
+        )
+
+    def fate(self, offset: int) -> Fate:
+        """What of a record came before, in the log as it is."""
+        while len(self._fates) <= offset:
+            at = len(self._fates)
+            self._fates.append(meet(self._memory, self.places[at], self.times[at]))
+        return self._fates[offset]
+
+    def forget(self, offset: int) -> None:
+        """A gap ends here: nothing that was before is known."""
+        self.fate(offset - 1)
+        del self._fates[offset:]
+        self._memory, self.known_from = _memory(), offset
 
     def cut(self, end: int) -> Log:
         """The same log without what is at `end` and above: another one from now on."""
@@ -54,6 +78,11 @@ class Log:
             np.array([self.times[offset] for offset in offsets], np.int64),
             partition,
         )
+
+
+def _memory() -> Memory:
+    plan = next(plan.counted for plan in PLANS if plan.dedup)
+    return Memory(plan.window_ms, plan.max_sessions)
 
 
 class Topic:

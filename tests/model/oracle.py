@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from flurry_fast.verify.blocks import FORMAT
 from model.log import Log
-from model.records import PLANS, Group, additions, names, varint
+from model.records import PLANS, Group, names, varint
 
 _HEAD = struct.Struct(">BQII")
 _SMALL = [bytes((value,)) for value in range(128)]
@@ -116,31 +116,36 @@ class Oracle:
         self._id = PLANS[plan].plan.id
         self._caps = PLANS[plan].caps
 
-    def extend(self) -> None:
-        """Fold what the log has by now."""
+    def extend(self, since: Callable[[Name], int] | None = None) -> None:
+        """Fold what the log has by now; of each block only what lies at `since(block)` or above."""
         log = self.log
         while self.next < log.end:
             offset = self.next
             self.next += 1
-            for (key, bucket), groups in additions(self.plan, log.places[offset], log.times[offset]):
+            for (key, bucket), groups in log.additions(self.plan, offset):
                 name = names(key, bucket)
+                if since is not None and offset < since(name):
+                    continue
                 history = self.blocks.get(name)
                 if history is None:
                     history = self.blocks[name] = History(self._caps)
                 history.add(offset, groups)
 
-    def without(self, lost: Callable[[Name], tuple[int, int]]) -> Oracle:
-        """The same, but for what each block lacks: records from an offset up to, and without, another one."""
+    def without(self, lost: Callable[[Name], tuple[int, int]], end: int) -> Oracle:
+        """The same, but for what each block lacks: records from an offset up to, and without, another one.
+
+        No block lacks less than up to `end`. What comes behind is looked at anew.
+        """
         self.extend()
         other = Oracle(self.plan, self.log, self.first)
-        other.next = self.next
         for name, history in self.blocks.items():
-            start, end = lost(name)
-            kept = History(self._caps)
+            start = lost(name)[0]
+            kept = other.blocks[name] = History(self._caps)
             for offset, groups in history.items():
-                if not start <= offset < end:
+                if offset < start:
                     kept.add(offset, groups)
-            other.blocks[name] = kept
+        other.next = end
+        other.extend(lambda name: lost(name)[1])
         return other
 
     def value(self, name: Name, end: int) -> bytes | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import pyarrow as pa
 
 from flurry_fast import _core
+from flurry_fast.archive.chain import Chain
 from flurry_fast.consumer.loop import Consumer
 from flurry_fast.consumer.memory import Governor
 from flurry_fast.consumer.ports import Listener
@@ -190,12 +191,17 @@ class Process(Actor):
             registry.positions(self.registration),
             self.clock,
             drain_seconds=2.0,
+            archive=self.chain if world.archiving else None,
         )
         if world.budget is not None:
             self.loop.governor = Governor(engine, self.source, self.sinks, world.budget)
         assignment = self.loop.assignment
         self.told, assignment._drained = assignment._drained, self.drained
         self.source.subscribe(assignment)
+
+    def chain(self, partition: int) -> Chain:
+        """Of a partition's archive, whoever writes it."""
+        return Chain(self.files, TOPIC, self.registration.incarnation, partition, self.world.format)
 
     def _worker(self) -> SteppedWorker:
         worker = SteppedWorker(self)
@@ -262,6 +268,8 @@ class Process(Actor):
         self.told(complete)
 
     def _check_drained(self, state: Any) -> None:
+        if state.partition in self.loop.assignment._rewinds:
+            return  # a sink waits for records to be read again: it took none of these
         stopped = self.loop.assignment.partitions[state.partition].stopped
         for sink in self.sinks:
             durable = sink.durable(state.partition)
@@ -427,6 +435,13 @@ class LogSource:
             raise StoreUnavailable("the broker does not answer")
         log = world.topic.logs[partition]
         return log.start, log.end
+
+    def offset_for_time(self, partition: int, timestamp: int) -> int | None:
+        world = self._world
+        if world.faults and world.draw.chance(0.02):
+            raise StoreUnavailable("the broker does not answer")
+        log = world.topic.logs[partition]
+        return next((offset for offset in range(log.start, log.end) if log.times[offset] >= timestamp), None)
 
     def committed(self, partitions: set[int]) -> dict[int, tuple[int, str]]:
         held = self._process.group.commits if self._process.group is not None else {}

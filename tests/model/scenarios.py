@@ -39,6 +39,7 @@ class Scenario:
     real_files: float = 0.04
     pressure: float = 0.1
     apart: float = 0.1
+    dedup: float = 0.3
     halves: bool = False
     steps: tuple[float, ...] = STEPS
     weight: float = 1.0
@@ -61,5 +62,6 @@ SCENARIOS = {
     "control lost": Scenario(events=("lose_control", "retention"), archive=1.0, apart=0.0, weight=0.5),
     "switch": Scenario(events=("switch",), archive=0.4),
     "everything": Scenario(events=ALL, weight=2.0, steps=MANY),
+    "dedup": Scenario(events=("retention", "fence"), dedup=1.0, weight=2.0),
     "foreigner": Scenario(events=("foreigner",), weight=0.3),
 }

@@ -70,7 +70,7 @@ class World:
         self.trace: list[str] | None = None
         self.faults = True
         self.depth = 0
-        self.plan = 0
+        self.plan = 2 * draw.chance(scenario.dedup)
         self.now = NOW_MS
         self.archive_down = False
         self.settings = SETTINGS
@@ -103,7 +103,13 @@ class World:
         self.pending: tuple[str, Command] | None = None
         self.backup: Backup | None = None
         self._strides = 0
+        self.targets: set[int] = set()  # plans that somebody wanted to switch to
         self.given_up: set[tuple[str, int]] = set()
+
+    @property
+    def other(self) -> int:
+        """The plan that the open one may be switched to."""
+        return self.plan ^ 1
 
     # --- what is so ----------------------------------------------------------------------------------------------
 
@@ -142,19 +148,15 @@ class World:
     def stands(self, sink: str, partition: int) -> int | None:
         """Where a sink stands by its own storage."""
         if sink == "archive":
-            origin = self.chain(self.topic.incarnation, partition).origin()
-            files = self.chain_files.get((self.topic.incarnation, partition), {})
-            return max((footer.end for footer in files.values()), default=origin)
+            files = self.chain_files.get((self.topic.incarnation, partition))
+            if not files:
+                return self.chain(self.topic.incarnation, partition).origin()
+            return max(footer.end for footer in files.values())
         plan, incarnation, _ = self.column(partition)
         cell = self.cells.control.get(
             (POSITIONS_ROW, control_qualifier(plan, incarnation, partition, self.generation()))
         )
         return None if cell is None else cell.timestamp
-
-    def closing_for(self, plan: int) -> bool:
-        """Whether the open plan is being closed for this one."""
-        state = self.registry_state()
-        return state is not None and state.closing == plan
 
     def stride(self) -> int:
         """How far apart generations are: as if at random, never the same again."""
@@ -199,7 +201,7 @@ class World:
             else:  # it was open before: what lies between is never in its blocks
                 closed = before[-1].limit
                 since = closed if closed is not None else before[-1].first
-                self.oracles[column] = [before[-1].without(lambda _, since=since, end=end: (since, end))]
+                self.oracles[column] = [before[-1].without(lambda _, since=since, end=end: (since, end), end)]
         self.plan, self.backup = number, None  # a switch voids older backups
         self.say("plan opened")
 
@@ -295,6 +297,7 @@ class World:
             )
 
     def start(self, group: Group, plan: int | None = None) -> Process | None:
+        number = self.plan if plan is None else plan
         try:
             process = Process(self, group, plan)
         except (StoreUnavailable, Killed):
@@ -302,7 +305,6 @@ class World:
             return None
         except RegistryMismatch as error:
             state = self.registry_state()
-            number = self.plan if plan is None else plan
             refused = state is None or state.plan != PLANS[number].plan.id or state.closing is not None
             self.checks.require("no-needless-end", refused, f"refused at the start: {error}")
             self.say("refused at the start")
@@ -404,7 +406,7 @@ class World:
     def foreigner(self) -> None:
         """A process with another plan wants to take part."""
         if self.registry_state() is not None:
-            self.start(self.draw.pick(self.groups), plan=1 - self.plan)
+            self.start(self.draw.pick(self.groups), plan=self.other)
 
     def compact(self) -> None:
         """The broker removes a record from the midst of a log, as a topic that is compacted would."""
@@ -459,7 +461,7 @@ class World:
         stands = [self.stands(sink, number) for group in self.groups for sink in group.kinds]
         if self.pending is None and None not in stands and log.end > min(stands):  # type: ignore[type-var]
             log.start = max(log.start, min(stands) + 1 + self.draw.below(log.end - min(stands)))  # type: ignore
-            self.excuses.add("loss")
+            self.excuses |= {"loss", "retention"}
             self.say("overrun")
 
     def record_gap(self) -> None:
@@ -480,9 +482,11 @@ class World:
                     name: tuple[str, bytes], position: int = position, log: Log = log, qualifier=qualifier
                 ) -> tuple[int, int]:
                     base = self.cells.blocks.get((*name, qualifier), (0, b""))[0]
-                    return max(position, base), log.start
+                    return max(position, base), max(log.start, base)
 
-                self.oracles[column] = [self.oracles[column][-1].without(lost)]
+                self.oracles[column][-1].extend()
+                log.forget(log.start)
+                self.oracles[column] = [self.oracles[column][-1].without(lost, log.start)]
         self.command("gap recorded", record_gap(self))
 
     def reset(self) -> None:
@@ -503,7 +507,8 @@ class World:
             self.pending = None
             self.command("switch taken back", abort_switch(self))
         else:
-            self.command("switched", switch_plan(self, 1 - self.plan))
+            self.targets.add(PLANS[self.other].plan.id)
+            self.command("switched", switch_plan(self, self.other))
 
     def command(self, name: str, command: Command) -> None:
         """Give a command, or the one again that did not go through."""
@@ -625,14 +630,14 @@ class World:
         if self.pending is not None:
             name, command = self.pending
             done = attempt(self, name, command)
-            held_up = not counted or bool(self.excuses & {"loss", "log cut"})
+            held_up = not counted or bool(self.excuses & {"loss", "log cut", "retention"})
             self.checks.require("command-finishes", done or held_up, f"{name} does not go through")
             if name == "gap recorded" and done:
                 self.excuses.discard("loss")
         state = self.registry_state()
         if state is not None and state.closing is not None:
-            done = attempt(self, "switched", switch_plan(self, 1 - self.plan))
-            held_up = not counted or bool(self.excuses & {"loss", "log cut"})
+            done = attempt(self, "switched", switch_plan(self, self.other))
+            held_up = not counted or bool(self.excuses & {"loss", "log cut", "retention"})
             self.checks.require("command-finishes", done or held_up, "the switch does not go through")
             if not done:
                 done = attempt(self, "switch taken back", abort_switch(self))
@@ -684,6 +689,7 @@ STOPS: tuple[tuple[str, set[str]], ...] = (  # words of a reason, and what must 
     ("CRC", {"log cut"}),
     ("retention removed", {"loss", "retention"}),
     ("was counted without an archive", {"counters first"}),
+    ("must know whose sessions", {"loss", "retention", "control lost"}),
     ("their position is gone", {"control lost", "begun under a reset"}),
     ("is archived from offset", {"control lost"}),
     ("the store has no position", {"control lost", "begun under a reset"}),
