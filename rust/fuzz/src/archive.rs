@@ -1,9 +1,10 @@
 //! Reports to the archive's columns, and back: the very same bytes.
 
 use flurry_core::archive::restore::restore;
-use flurry_core::archive::{ArchiveBuilder, Fingerprints, RowChecksum};
+use flurry_core::archive::{ArchiveBuilder, RowChecksum};
 use flurry_core::crc::crc32c;
 use flurry_core::engine::sink::{Record, ReportSink};
+use flurry_core::identity::Fingerprints;
 use flurry_core::report::Report;
 use flurry_core::wire::{self, Limits};
 

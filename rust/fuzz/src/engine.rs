@@ -8,6 +8,7 @@ use flurry_core::counters::block::Decoded;
 use flurry_core::counters::row;
 use flurry_core::engine::sink::Record;
 use flurry_core::engine::{Cell, CountersPosition, Engine, Flush};
+use flurry_core::identity::Fingerprints;
 use flurry_core::plan::{Plan, UNREADABLE};
 use flurry_core::report::{ErrorRecord, Report, Session, slice};
 use flurry_core::wire::{self, Limits, text};
@@ -77,7 +78,12 @@ pub fn check(bytes: &[u8]) {
 }
 
 fn engine(max_bucket: Option<i64>) -> Engine<()> {
-    let mut engine = Engine::new(COUNTED_BY.clone(), 1, Box::new(|_, _| ()));
+    let mut engine = Engine::new(
+        COUNTED_BY.clone(),
+        1,
+        Fingerprints::new(&[9; 16]),
+        Box::new(|_, _| ()),
+    );
     let origin = CountersPosition {
         position: 0,
         max_bucket,
@@ -85,7 +91,7 @@ fn engine(max_bucket: Option<i64>) -> Engine<()> {
         max_timestamp: -1,
     };
     engine
-        .assign(0, 0, Some(origin), None, 0)
+        .assign(0, 0, Some(origin), None, 0, None)
         .expect("it is the first");
     engine
 }
@@ -122,12 +128,12 @@ fn in_pieces(payloads: &[Vec<u8>], salt: usize) -> Store {
                 .expect("the same batch");
         }
         first += piece.len();
-        if turn % 3 != 0 || first == payloads.len() {
+        if !turn.is_multiple_of(3) || first == payloads.len() {
             if let Some(flush) = engine.freeze(None).expect("nothing is in flight") {
                 write(&flush, &mut store);
                 engine.acknowledge(flush.id).expect("it is in flight");
             }
-            if turn % 2 == 0 {
+            if turn.is_multiple_of(2) {
                 engine.evict(0).expect("no needs are open");
             }
         }

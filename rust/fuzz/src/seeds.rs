@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use flurry_core::engine::sink::Record;
 use flurry_core::engine::{CountersPosition, Engine};
+use flurry_core::identity::Fingerprints;
 use flurry_core::plan::Plan;
 use flurry_core::sim::{Batch, PROTOCOLS_2013, Settings, Simulator};
 
@@ -149,7 +150,12 @@ fn simulated() -> Vec<Batch> {
 
 /// The blocks that some simulated reports make.
 fn counted(plan: &Plan) -> Vec<Vec<u8>> {
-    let mut engine: Engine<()> = Engine::new(Arc::new(plan.clone()), 1, Box::new(|_, _| ()));
+    let mut engine: Engine<()> = Engine::new(
+        Arc::new(plan.clone()),
+        1,
+        Fingerprints::new(&[9; 16]),
+        Box::new(|_, _| ()),
+    );
     let origin = CountersPosition {
         position: 0,
         max_bucket: Some(-1),
@@ -157,7 +163,7 @@ fn counted(plan: &Plan) -> Vec<Vec<u8>> {
         max_timestamp: -1,
     };
     engine
-        .assign(0, 0, Some(origin), None, 0)
+        .assign(0, 0, Some(origin), None, 0, None)
         .expect("it is the first");
     let settings = Settings {
         apps: 20,
