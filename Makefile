@@ -15,7 +15,7 @@ RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' rust/Cargo.toml)
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*) $(wildcard rust/*.toml rust/core/*.toml) rust/Cargo.lock rust/build.rs \
     $(shell find rust/src rust/core/src -name '*.rs')
 
-.PHONY: help build demo test lint bench clean develop trials fuzz sanitize lock
+.PHONY: help build demo test lint bench clean develop trials torture fuzz sanitize lock
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
@@ -47,6 +47,9 @@ develop: build $(VENV)/.dev ## Rebuild the Rust module only, in place (the inner
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --skip-install --release -m rust/Cargo.toml
 
 trials: $(TRIALS)/.built ## Build the package for the proof of exactness: with seeded bugs and fail points, in build/trials
+
+torture: trials ## Kill, stop and fail real processes at every fail point, as long as told (ARGS="--minutes 30 --points 'archive.*'")
+	@PYTHONPATH=$(TRIALS):tests $(PY) -P -m torture $(ARGS)
 
 fuzz: build $(CARGO_FUZZ) ## Look for inputs that the decoders do not survive, for 5 minutes (ARGS: --minutes, --target, ...)
 	$(PY) rust/fuzz/run.py $(ARGS)

@@ -86,7 +86,8 @@ POINTS: tuple[str, ...] = (
     "commit.async.before", "commit.async.after", "commit.sync.before", "commit.sync.after",
     # a partition comes, goes, is read again
     "assignment.assign.before", "assignment.locate.after", "assignment.begin.inside", "assignment.begin.after",
-    "assignment.start.inside", "assignment.assign.after",
+    "assignment.start.inside", "past.recall.before", "past.recall.inside", "past.recall.after",
+    "assignment.assign.after",
     "assignment.revoke.before", "assignment.drain.inside", "assignment.drain.after", "assignment.release.inside",
     "assignment.revoke.after", "assignment.lost.before", "assignment.lost.after",
     "assignment.rewind.before", "assignment.rewind.inside", "assignment.rewind.after",

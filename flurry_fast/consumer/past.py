@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flurry_fast import trials
 from flurry_fast.archive import past as archived
 from flurry_fast.archive.chain import Chain
 from flurry_fast.consumer.ports import Source
@@ -81,8 +82,11 @@ class Pasts:
         if past.start == past.logged or self._archive is None:
             return
         missing = past.start
+        trials.fail_point("past.recall.before")
         for rows in archived.sessions(self._archive(number), past.start, past.logged):
             missing = self._engine.recall(number, rows)
+            trials.fail_point("past.recall.inside")
+        trials.fail_point("past.recall.after")
         if missing < past.logged:
             raise StoreCorrupt(f"The archive of partition {number} lacks record {missing}, below {past.logged}.")
 
