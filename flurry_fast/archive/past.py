@@ -62,9 +62,8 @@ def reach(chain: Chain, since: int, below: int, floor: int) -> Reach | None:
 
 def sessions(chain: Chain, start: int, end: int) -> Iterator[pa.RecordBatch]:
     """Rows of COLUMNS, of every file with a record from `start` up to, and without, `end`. Raises StoreError."""
-    links = chain.links()
-    ends = [link.start for link in links[1:]] + [None]
-    for link, after in zip(links, ends, strict=True):
-        if link.start < end and (after is None or after > start):
-            with chain.files.open(link.path) as source:
-                yield from chain.format.columns(source, COLUMNS).to_batches()
+    links = [link for link in chain.links() if link.start < end]
+    first = max((at for at, link in enumerate(links) if link.start <= start), default=0)
+    for link in links[first:]:
+        with chain.files.open(link.path) as source:
+            yield from chain.format.columns(source, COLUMNS).to_batches()

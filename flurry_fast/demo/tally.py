@@ -42,6 +42,7 @@ class Comparison:
     blocks: int = 0
     counters: int = 0
     apps: int = 0
+    again: int = 0  # sessions that came before, and were dropped
     wrong: int = 0
     differences: list[str] = field(default_factory=list)  # the first of them, for people
 
@@ -122,6 +123,7 @@ class Tally(AbstractContextManager["Tally"]):
             total.reports += found.reports
             total.blocks += found.blocks
             total.counters += found.counters
+            total.again += found.again
             total.wrong += found.wrong
             total.differences += found.differences
             apps |= result.apps
@@ -206,6 +208,7 @@ def _compare(source: Source, count: Count, target: Target) -> _Part:
         reports=count.reports,
         blocks=found.blocks,
         counters=found.counters,
+        again=count.again,
         wrong=len(found.differences),
         differences=[str(difference) for difference in found.differences[:SHOWN]],
     )

@@ -46,6 +46,8 @@ class Verdict:
             said = [f"{found.wrong:,} differences in {size}:", *(f"  {line}" for line in found.differences[:10])]
             if found.wrong > 10:
                 said.append(f"  … and {found.wrong - 10:,} more.")
+        if found.exact and found.again:
+            said.append(f"{found.again:,} sessions came again (devices resend what nobody acknowledged): counted once.")
         if self.audit.passed:
             said.append("The audit passed: the archive holds every report once, and folds to the same blocks.")
         else:

@@ -81,6 +81,7 @@ class Count:
     # Per partition: CRC-32C of each record, by offset minus start.
     crcs: dict[int, list[int]] = field(default_factory=dict)
     reports: int = 0
+    again: int = 0  # sessions that came before, and were dropped
 
     def __post_init__(self) -> None:
         self._waiting: dict[int, dict[int, dict[str, Any]]] = {}
@@ -133,6 +134,7 @@ class Count:
         self.reports += 1
         received = clock.receive_ms(line["timestamp_ms"])
         counting, dropped = self._meet(line, received)
+        self.again += sum(dropped.values())
         if line["outcome"] != "ok":
             block = self.blocks.setdefault((line["partition"], b"", received // clock.HOUR_MS), {})
             _add(block, self.plan.rollup(UNREADABLE_NUMBER), {"reason": line["outcome"]}, {"reports": 1})

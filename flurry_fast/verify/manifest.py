@@ -56,6 +56,7 @@ def count_manifest(path: Path, plan: CountedPlan, *, ranges: Ranges | None = Non
                 total.blocks.update(part.blocks)
                 total.crcs.update(part.crcs)
                 total.reports += part.reports
+                total.again += part.again
     if not total.crcs:
         raise CountError("the manifest is empty")
     return total

@@ -42,8 +42,9 @@ Json = dict[str, Any]
 
 
 def reports(seed: int) -> Iterator[bytes]:
-    """Reports without end: of every protocol, some of them damaged, none large."""
+    """Reports without end: of every protocol, some of them damaged, some sent again, none large."""
     draw = random.Random(seed)
+    sent: list[bytes] = []
     while True:
         generator = generate.Generator(draw, odd=0.05, bad=0.0)
         body = encoder.encode(generator.report(draw.choice(generate.PROTOCOLS), draw.randint(0, 3)))
@@ -51,7 +52,10 @@ def reports(seed: int) -> Iterator[bytes]:
             at = draw.randrange(len(body))
             body = body[:at] + bytes([body[at] ^ 1 << draw.randrange(8)]) + body[at + 1 :]
         if len(body) <= 4096:
+            sent.append(body)
             yield body
+        if sent and draw.random() < 0.1:
+            yield draw.choice(sent[-50:])  # nobody acknowledged it in time
 
 
 class Truth:

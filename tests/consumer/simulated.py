@@ -50,6 +50,7 @@ class SimulatedSource:
         self.stats = Stats()
         self.listener: Listener | None = None
         self.times: dict[int, int] = {}
+        self.fail_seek: Exception | None = None
         self.reading: dict[int, int] = {}
         self.paused: set[int] = set()
         self.commits: dict[int, tuple[int, str]] = {}
@@ -72,6 +73,8 @@ class SimulatedSource:
 
     def seek(self, partition: int, offset: int) -> None:
         assert partition in self.reading
+        if self.fail_seek is not None:
+            raise self.fail_seek
         self.reading[partition] = offset
 
     def pause(self, partitions: set[int]) -> None:

@@ -339,3 +339,64 @@ def test_a_sink_that_fails_to_take_a_partition_leaves_nothing_behind() -> None:
     world.assignment.poll()
     assert world.engine.assigned[0]["counters"] == CountersPosition(40)
     assert world.assignment.active == {0}
+
+
+# --- whose sessions came before ------------------------------------------------------------------------------------------
+
+
+def knowing(*sinks: StubSink, log: tuple[int, int] = (0, 100)) -> World:
+    """Counters that stand at 40, where Kafka's time is 1,000, under a plan whose window is 100."""
+    world = World(StubSink({0: 40}, lambda offset: CountersPosition(offset, max_timestamp=1000)), *sinks, log=log)
+    world.engine.window = 100
+    world.source.times[900] = 25
+    return world
+
+
+def test_the_past_is_read_from_the_log_before_the_first_record_that_counts() -> None:
+    told = knowing(StubArchive({0: 35})).assigned()
+    assert (told["recall_from"], told["read_from"]) == (25, 25)
+
+
+def test_counters_without_a_past_stop_and_the_archive_goes_on() -> None:
+    world = knowing(StubArchive({0: 35}), log=(30, 100))
+    told = world.assigned()
+    assert (told["counters"], told["read_from"]) == (None, 34)
+    assert "must know whose sessions came" in world.reasons()["counters"]
+    assert world.assignment.active == {0}
+
+
+def test_after_a_shed_the_counters_wake_with_their_past() -> None:
+    world = knowing()
+    world.assigned()
+    world.table.put(0, CountersPosition(40, max_timestamp=1000))
+    world.assignment.rewind(0, 40, "counters")
+    world.assignment.poll()
+    assert world.engine.woken == [(0, 40, 25)]
+    assert world.engine.rewound == [(0, 25)]
+    assert world.source.reading == {0: 25}
+
+
+def test_counters_that_can_not_be_woken_sleep_on_until_the_next_try() -> None:
+    world = knowing()
+    world.assigned()
+    world.table.put(0, CountersPosition(40, max_timestamp=1000))
+    world.source.fail_seek = StoreUnavailable("the broker does not answer")
+    world.assignment.rewind(0, 40, "counters")
+    world.assignment.poll()
+    assert world.engine.woken == [(0, 40, 25), (0, 40, None)]
+    assert world.engine.rewound == []
+    world.source.fail_seek = None
+    world.clock.now += 60
+    world.assignment.poll()
+    assert world.engine.rewound == [(0, 25)]
+
+
+def test_counters_whose_past_is_gone_stop_instead_of_waking() -> None:
+    world = knowing(StubArchive({0: 35}))
+    world.assigned()
+    world.table.put(0, CountersPosition(40, max_timestamp=1000))
+    world.source.logs[0] = (30, 100)
+    world.assignment.rewind(0, 40, "counters")
+    world.assignment.poll()
+    assert "must know whose sessions came" in world.reasons()["counters"]
+    assert world.engine.woken == []

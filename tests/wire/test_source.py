@@ -200,6 +200,14 @@ def test_seek_and_watermarks(join: Callable[..., Member], settings: Kafka, mock_
         one.source.seek(77, 0)
 
 
+def test_offsets_by_time(join: Callable[..., Member], settings: Kafka, mock_cluster: Any) -> None:
+    """The mock cluster does not look times up: then nobody knows, and the log is read from its start."""
+    mock_cluster.send(settings.topic, 2, [b"x"] * 10)
+    one = join({})
+    one.read_until(lambda: len(one.read) == 10)
+    assert one.source.offset_for_time(2, 1) is None
+
+
 def test_pause_and_resume(join: Callable[..., Member], settings: Kafka, mock_cluster: Any) -> None:
     for partition in (0, 1):
         mock_cluster.send(settings.topic, partition, [b"x"] * 2000)

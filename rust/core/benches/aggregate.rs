@@ -114,7 +114,12 @@ fn aggregate(c: &mut Criterion) {
             black_box(batch.payloads().map(read).filter(|ok| *ok).count())
         });
     });
-    for (name, text) in [("five rollups", FIVE), ("default plan", DEFAULT)] {
+    let forgetful = DEFAULT.replace("window_ms = 3_600_000", "window_ms = 0");
+    for (name, text) in [
+        ("five rollups", FIVE),
+        ("default plan", DEFAULT),
+        ("default plan, nobody is known again", &forgetful),
+    ] {
         let plan = match Plan::parse(text) {
             Ok(plan) => Arc::new(plan),
             Err(error) => panic!("{error}"),
