@@ -341,7 +341,7 @@ def test_a_sink_that_fails_to_take_a_partition_leaves_nothing_behind() -> None:
     assert world.assignment.active == {0}
 
 
-# --- whose sessions came before ------------------------------------------------------------------------------------------
+# --- whose sessions came before -------------------------------------------------------------------------------------
 
 
 def knowing(*sinks: StubSink, log: tuple[int, int] = (0, 100)) -> World:

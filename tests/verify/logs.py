@@ -139,6 +139,10 @@ class Consumer:
                 pasts.recall(partition, past)
             self.next[partition] = start
 
+    def watermarks(self, partition: int) -> tuple[int, int]:
+        """As a source answers it."""
+        return self.log_starts.get(partition, 0), len(self.logs[partition])
+
     def offset_for_time(self, partition: int, timestamp: int) -> int | None:
         """As a source answers it."""
         times = [time for _, time in self.logs[partition]]
