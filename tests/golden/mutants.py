@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from flurry_fast.verify import clock, count, dimensions
+from flurry_fast.verify import clock, count, dedup, dimensions
 from flurry_fast.verify.plan import CountedPlan
 
 from ..reference.decoder import decode
@@ -58,17 +58,23 @@ def replaced(module: ModuleType, tree: ast.Module) -> Iterator[type[count.Count]
     """The count with a changed module in the place of `module`."""
     changed = ModuleType(module.__name__)
     changed.__dict__.update(__file__=module.__file__, __package__=module.__package__)
-    users = [(user, name) for user in (count, dimensions) for name, value in vars(user).items() if value is module]
+    # Whoever has the module, or a class of it, by name.
+    users = [
+        (user, name, value)
+        for user in (count, dimensions)
+        for name, value in vars(user).items()
+        if user is not module and (value is module or getattr(value, "__module__", "") == module.__name__)
+    ]
     sys.modules[module.__name__] = changed
     try:
         exec(compile(tree, str(module.__file__), "exec"), changed.__dict__)
-        for user, name in users:
-            setattr(user, name, changed)
+        for user, name, value in users:
+            setattr(user, name, changed if value is module else vars(changed)[name])
         yield changed.Count if module is count else count.Count
     finally:
         sys.modules[module.__name__] = module
-        for user, name in users:
-            setattr(user, name, module)
+        for user, name, value in users:
+            setattr(user, name, value)
 
 
 def main() -> None:
@@ -87,7 +93,7 @@ def main() -> None:
         return [counting.finish() for counting in counts]
 
     expected, noticed, unnoticed = outcome(count.Count), 0, 0
-    for module in (clock, dimensions, count):
+    for module in (clock, dimensions, dedup, count):
         for what, tree in mutants(Path(str(module.__file__)).read_text()):
             try:
                 with replaced(module, tree) as make:
