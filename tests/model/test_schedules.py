@@ -18,20 +18,19 @@ ENOUGH = 4000  # schedules in which every event and every check occurs
 EVENTS = """
 produce, spawn, died at the start, refused at the start, kill, leave, rebalance, revoked, lost, zombie, evict, shed,
 call failed, answer lost, part of a write, put delayed, put repeated later, late write, watermarks failed,
-identity not told, killed before a call, killed after a call, ended: registry mismatch, ended: gave up,
-claim, claim lost, file call failed, file answer lost, killed before a file call, killed after a file call,
-archive stalls, archive is back, archive down, real files, retention, overrun, offset out of range, recreated,
-truncated, gap recorded, gap recorded: failed, gap recorded: killed,
-positions reset, positions reset: failed, positions reset: killed, fenced, fenced: failed,
-backup begun, region copied, restored, control table lost,
-switched, switched: failed, switched: killed, switch taken back, plan opened
+identity not told, killed before a call, killed after a call, ended: registry mismatch, ended: gave up, claim,
+claim lost, file call failed, file answer lost, killed before a file call, killed after a file call, archive stalls,
+archive is back, archive down, real files, retention, overrun, offset out of range, recreated, truncated, compacted,
+drained, gap recorded, gap recorded: failed, gap recorded: killed, positions reset, positions reset: failed,
+positions reset: killed, fenced, fenced: failed, backup begun, region copied, restored, control table lost, switched,
+switched: failed, switched: killed, switch taken back, plan opened
 """
 CHECKS = """
 truth, explicit-timestamp, no-delete, closed-plan, dirty-only, base-before-count, one-snapshot, plan-and-log-identity,
 registry-read-before-put, registry-read-before-claim, ack-after-reply, position-after-ack, position-covers,
-position-crc, highest-bucket, commit-not-above-positions, archive-origin, archive-contiguous, archive-records,
+position-crc, highest-bucket, highest-time, commit-not-above-positions, archive-origin, archive-contiguous, archive-records,
 archive-gap, archive-deep, no-needless-stop, no-needless-end, command-finishes, switch-at-one-offset, progress,
-final-counters, final-archive
+final-counters, final-archive, drained-is-durable, nothing-after-failure
 """
 
 
