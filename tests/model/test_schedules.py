@@ -28,8 +28,9 @@ switched: failed, switched: killed, switch taken back, plan opened
 CHECKS = """
 truth, explicit-timestamp, no-delete, closed-plan, dirty-only, base-before-count, one-snapshot, plan-and-log-identity,
 registry-read-before-put, registry-read-before-claim, ack-after-reply, position-after-ack, position-covers,
-position-crc, highest-bucket, highest-time, commit-not-above-positions, archive-origin, archive-contiguous, archive-records,
-archive-gap, archive-deep, no-needless-stop, no-needless-end, command-finishes, switch-at-one-offset, progress,
+position-crc, highest-bucket, highest-time, commit-not-above-positions, archive-origin, archive-contiguous,
+archive-records, archive-gap, archive-deep, no-needless-stop, no-needless-end, command-finishes,
+switch-at-one-offset, progress,
 final-counters, final-archive, drained-is-durable, nothing-after-failure
 """
 
