@@ -305,6 +305,11 @@ class Episode:
 
     def _give(self, member: Member, cell: Cell, order: dict[str, Any]) -> Generator[None, None, int]:
         way = cell.place.way
+        if way == "start" and not self._has_past():  # a start needs something to go on from
+            if not member.running:
+                member.order([])
+                member.start()
+            yield from _until(lambda: self._has_past() or not member.running, FIRE_SECONDS)
         if way in ("start", "first"):
             if member.running:
                 yield from self._end(member)
@@ -323,6 +328,11 @@ class Episode:
         if way == "end":
             member.send(signal.SIGTERM)
         return number
+
+    def _has_past(self) -> bool:
+        """Whether both sinks have acknowledged something."""
+        points = ("counters.ack.after", "archive.ack.after")
+        return all(any(member.mailbox.passed(point) for member in self._members) for point in points)
 
     def _sleep(self, member: Member) -> Generator[None, None, bool]:
         """It is stopped: wake it when another owns its partitions; False if nobody took them."""
