@@ -21,7 +21,7 @@ from flurry_fast.ports import Clock, Job, Worker
 from flurry_fast.positions import CountersPosition, PositionTable
 from flurry_fast.registry import Registration, Registry
 from flurry_fast.sinks.base import Backoff, FlushReport, Rewind, Sink, SinkEvent, SinkStatus
-from flurry_fast.stores.base import Cells, CellStore, Column, as_column
+from flurry_fast.stores.base import Cells, CellStore, Column, as_column, to_bytes
 
 FATAL = (RegistryMismatch, StoreCorrupt)
 
@@ -92,7 +92,7 @@ class CountersSink(Sink[CountersPosition]):
         self._since: float | None = None
         self._asked = False
         self._flushes = self._failures = 0
-        self._replica: dict[tuple[Any, ...], Cells] = {}  # of a seeded bug
+        self._replica: dict[tuple[str, bytes, bytes], Any] = {}  # of a seeded bug
 
     # --- assignment ----------------------------------------------------------------------------------------------
 
@@ -149,9 +149,7 @@ class CountersSink(Sink[CountersPosition]):
     def _read(self, group: NeedGroup) -> Cells:
         rows = as_column(group.rows)
         cells = self._store.read(group.table, group.qualifier, rows)
-        if trials.seeded("base_from_stale_replica"):
-            return self._replica.setdefault((group.table, group.qualifier, *rows.to_pylist()), cells)
-        return cells
+        return self._first_read(group, rows, cells) if trials.seeded("base_from_stale_replica") else cells
 
     # --- flushing ------------------------------------------------------------------------------------------------
 
@@ -392,6 +390,19 @@ class CountersSink(Sink[CountersPosition]):
         return positions
 
     # --- seeded bugs ---------------------------------------------------------------------------------------------
+
+    def _first_read(self, group: NeedGroup, rows: Column, cells: Cells) -> Cells:
+        """What each of these rows held when this process read it first."""
+        read = zip(cells.timestamps.to_pylist(), cells.values.to_pylist(), strict=True)
+        now = dict(zip(cells.indices.to_pylist(), read, strict=True))
+        keys = [(group.table, group.qualifier, row) for row in to_bytes(rows)]
+        first = [(place, self._replica.setdefault(key, now.get(place))) for place, key in enumerate(keys)]
+        found = [(place, *cell) for place, cell in first if cell is not None]
+        return Cells(
+            pa.array([place for place, _, _ in found], pa.int32()),
+            pa.array([timestamp for _, timestamp, _ in found], pa.int64()),
+            pa.array([value for _, _, value in found], pa.binary()),
+        )
 
     def _taken_as_done(self, error: StoreError) -> bool:
         if isinstance(error, StoreCorrupt):

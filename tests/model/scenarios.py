@@ -14,6 +14,7 @@ STEPS = (
     1.0,
 )  # produce, a process steps, late write, spawn, kill, rebalance, event
 MANY = (0.21, 0.83, 0.86, 0.88, 0.905, 0.935, 1.0)
+RACE = (0.17, 0.81, 0.82, 0.86, 0.87, 1.0, 1.0)
 ALL = (
     "reset",
     "copy",
@@ -49,6 +50,7 @@ SCENARIOS = {
     "base": Scenario(weight=5.0, archive=0.0),
     "archive": Scenario(weight=3.0, archive=1.0),
     "pressure": Scenario(weight=1.0, pressure=1.0),
+    "race": Scenario(weight=0.5, archive=1.0, apart=0.0, steps=RACE),
     "apart": Scenario(weight=1.0, archive=1.0, apart=1.0),
     "stall": Scenario(events=("stall",), archive=1.0, pressure=0.5),
     "retention": Scenario(events=("retention",)),
