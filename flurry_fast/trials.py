@@ -46,6 +46,8 @@ TRAPS: dict[str, str] = {
     "flush_abandoned_position_advanced": "A flush that failed is forgotten; the next one puts a position above it.",
     "rewind_counts_again": "A rewind that another sink asked for sets the counters back, too, blocks and all.",
     "reset_lowers_m": "A reset forgets the highest bucket (M) that was counted.",
+    "dedup_rebuilt_empty": "A process that takes a partition over knows no session that came before.",
+    "dedup_rebuilt_from_whole_archive": "Archived sessions above the position are taken to have come before.",
 }
 """Seeded bugs, one for each trap of the list in docs/exactness.md: what each does."""
 
@@ -54,6 +56,7 @@ OWN: dict[str, str] = {
     "conflict_swallowed": "An equal timestamp with other bytes is taken as written.",
     "counters_begun_before_archive": "At a first start, the counters begin before the archive.",
     "closing_ignored": "A process goes on although its plan is being closed.",
+    "dedup_window_too_short": "Only sessions of the highest Kafka time below the position are known again.",
     "drain_reports_complete": "A revoke says that everything is written, whatever the sinks say.",
     "flushed_after_exception": "What was taken when the loop broke is written all the same.",
     "gap_keeps_m": "A recorded gap keeps the highest bucket (M) from below it.",

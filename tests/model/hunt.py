@@ -47,7 +47,7 @@ WHERE: Mapping[str, str] = {
 }
 """Where a bug can show, if it does not in the usual scenario."""
 
-SHRINK_SECONDS = 5.0
+SHRINK_ROUNDS = 1000
 BEGIN, END = "<!-- seeded bugs: from model.hunt -->", "<!-- end of seeded bugs -->"
 
 
@@ -88,7 +88,7 @@ def hunt(bug: str | None, schedules: int, *, scenario: str | None = None, until_
                 first, check = done, outcome.violation.check
                 if until_killed:
                     break
-                steps = len(shrink(outcome, where, SHRINK_SECONDS).trace)
+                steps = len(shrink(outcome, where, SHRINK_ROUNDS).trace)
     finally:
         trials.seed(None)
     return Catch(bug, where, done, first, checks.total(), check, dict(checks), steps)

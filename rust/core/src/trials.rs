@@ -21,6 +21,7 @@ pub enum Bug {
     RewindCountsAgain,
     TruncationUnchecked,
     GapInOffsetsPassed,
+    DedupFromWholeArchive,
 }
 
 impl Bug {
@@ -40,6 +41,10 @@ impl Bug {
         ("rewind_counts_again", Self::RewindCountsAgain),
         ("truncation_unchecked", Self::TruncationUnchecked),
         ("gap_in_offsets_passed", Self::GapInOffsetsPassed),
+        (
+            "dedup_rebuilt_from_whole_archive",
+            Self::DedupFromWholeArchive,
+        ),
     ];
 }
 
