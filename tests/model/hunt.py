@@ -41,13 +41,14 @@ WHERE: Mapping[str, str] = {
         "reset": ("reset_lowers_m",),
         "restore": ("restored_without_rewind", "generation_unchecked", "commit_taken_as_truth"),
         "gap": ("gap_keeps_m", "retention_skipped", "stopped_sink_passed_over"),
+        "dedup": ("dedup_rebuilt_empty", "dedup_rebuilt_from_whole_archive", "dedup_window_too_short"),
         "switch": ("closing_ignored", "switch_forgets_m", "x_at_position", "x_not_respected"),
     }.items()
     for bug in bugs
 }
 """Where a bug can show, if it does not in the usual scenario."""
 
-SHRINK_ROUNDS = 1000
+SHRINK_ROUNDS = 150
 BEGIN, END = "<!-- seeded bugs: from model.hunt -->", "<!-- end of seeded bugs -->"
 
 
