@@ -48,7 +48,7 @@ WHERE: Mapping[str, str] = {
 }
 """Where a bug can show, if it does not in the usual scenario."""
 
-SHRINK_ROUNDS = 150
+SHRINK_ROUNDS = 400
 BEGIN, END = "<!-- seeded bugs: from model.hunt -->", "<!-- end of seeded bugs -->"
 
 

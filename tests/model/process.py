@@ -255,9 +255,15 @@ class Process(Actor):
     def _fail(self, error: FlurryFastError) -> None:
         """The loop ends with an error, in the product's own way; the process is gone then."""
         self.failed = True
+        try:
+            self._leave_with(error)
+        except Exception as other:
+            raise Violation("no-crash", f"at its end a loop raised {type(other).__name__}: {other}") from other
+        self.die()
+
+    def _leave_with(self, error: FlurryFastError) -> None:
         with suppress(FlurryFastError, Killed), self.loop.leaving():
             raise error
-        self.die()
 
     def drained(self, complete: bool) -> None:
         """A revoke says whether everything that was taken is durable."""
