@@ -139,6 +139,7 @@ class Process(Actor):
         super().__init__(world, group.kinds)
         self.group = group
         self.looping = self.working = False
+        self.corrupt = False  # the store had what the scheme rules out
         self._noticed: dict[tuple[int, str], str] = {}
         number = world.plan if plan is None else plan
         self.watch = ProcessWatch(self, world.checks)
@@ -239,6 +240,7 @@ class Process(Actor):
             self.world.happened["ended: registry mismatch"] += 1
             self.world.checks.require("no-needless-end", self.outdated(), f"{error}")
         except StoreCorrupt as error:
+            self.corrupt = True
             self._fail(error)
             self.world.happened["ended: store corrupt"] += 1
             self.world.checks.require(
@@ -312,6 +314,10 @@ class Process(Actor):
                 if self._noticed.get((number, sink)) != reason:
                     self._noticed[number, sink] = reason
                     self.world.stopped(self, number, sink, reason)
+
+    def stopped_for(self, sink: str, partition: int) -> bool:
+        """Whether this process takes nothing more of a partition for a sink, for good."""
+        return self.corrupt or sink in self.loop.assignment.partitions[partition].stopped
 
     def leave(self) -> None:
         """An orderly end: drain, commit, leave."""

@@ -102,6 +102,8 @@ class World:
         self.processes: list[Process] = []
         self.pending: tuple[str, Command] | None = None
         self.backup: Backup | None = None
+        # Blocks that hold records that a cut took: the counters' position then, and the block's end.
+        self.ahead: dict[CellKey, tuple[int, int]] = {}
         self._strides = 0
         self.targets: set[int] = set()  # plans that somebody wanted to switch to
         self.given_up: set[tuple[str, int]] = set()
@@ -450,6 +452,10 @@ class World:
         self.topic.logs[number] = log.cut(end)
         self.excuses.add("log cut")
         self.oracles[self.column(number)].append(Oracle(self.plan, self.topic.logs[number]))
+        position, qualifier = self.stands("counters", number) or 0, self.qualifier(self.column(number))
+        for key, (held, _) in self.cells.blocks.items():
+            if key[2] == qualifier and held > end:
+                self.ahead[key] = (position, held)
         self.say("truncated")
         for _ in range(self.draw.below(lost + 4)):
             self.produce()
@@ -597,12 +603,14 @@ class World:
             for _ in range(400):
                 process.clock.now += 1.0
                 process.guarded(process.loop.turn)
+                for worker in process.workers:
+                    process.guarded(worker.run)
+                process.notice_stops()
+                if process.corrupt and "log cut" in self.excuses:
+                    break  # it says so at every start
                 if not process.alive:
                     process = self._last(group)
                     continue
-                process.notice_stops()
-                for worker in process.workers:
-                    process.guarded(worker.run)
                 if ghosts and draw.chance(0.1):
                     ghost = draw.pick(ghosts)
                     if ghost.alive:
@@ -624,24 +632,30 @@ class World:
 
     def _settle(self) -> None:
         """Commands that died half-way go through now; a switch may also be taken back."""
-        counted = self.registry_state() is not None and all(
-            self.stands("counters", number) is not None for number in range(self.partitions)
-        )
+        self._end_switch()  # what was claimed of one may have come into force since: nothing else goes through before
         if self.pending is not None:
             name, command = self.pending
             done = attempt(self, name, command)
-            held_up = not counted or bool(self.excuses & {"loss", "log cut", "retention"})
-            self.checks.require("command-finishes", done or held_up, f"{name} does not go through")
+            self.checks.require("command-finishes", done or self._held_up(), f"{name} does not go through")
             if name == "gap recorded" and done:
                 self.excuses.discard("loss")
+        self._end_switch()
+
+    def _end_switch(self) -> None:
         state = self.registry_state()
         if state is not None and state.closing is not None:
             done = attempt(self, "switched", switch_plan(self, self.other))
-            held_up = not counted or bool(self.excuses & {"loss", "log cut", "retention"})
-            self.checks.require("command-finishes", done or held_up, "the switch does not go through")
+            self.checks.require("command-finishes", done or self._held_up(), "the switch does not go through")
             if not done:
                 done = attempt(self, "switch taken back", abort_switch(self))
                 self.checks.require("command-finishes", done, "the switch can not be taken back")
+
+    def _held_up(self) -> bool:
+        """Whether something else must be put right before a command can go through."""
+        counted = self.registry_state() is not None and all(
+            self.stands("counters", number) is not None for number in range(self.partitions)
+        )
+        return not counted or bool(self.excuses & {"loss", "log cut", "retention"})
 
     def _last(self, group: Group) -> Process:
         for _ in range(20):
@@ -658,7 +672,7 @@ class World:
         kinds = process.kinds if process is not None else group.kinds if group is not None else ()
         for number, log in enumerate(self.topic.logs):
             for sink in kinds:
-                if process is not None and sink in process.loop.assignment.partitions[number].stopped:
+                if process is not None and process.stopped_for(sink, number):
                     self.given_up.add((sink, number))
                 if (sink, number) in self.given_up:
                     continue
@@ -683,6 +697,7 @@ class World:
 STOPS: tuple[tuple[str, set[str]], ...] = (  # words of a reason, and what must have happened for it to be one
     ("came where", {"hole"}),
     ("it was truncated", {"log cut"}),
+    ("the log or the archive was replaced", {"log cut"}),
     ("truncated or replaced", {"log cut"}),
     ("no longer in the log", {"log cut", "loss", "retention"}),
     ("other records below", {"log cut"}),
