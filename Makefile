@@ -9,13 +9,14 @@ PY := $(VENV)/bin/python
 CARGO := PYO3_PYTHON=$(CURDIR)/$(PY) cargo
 TRIALS := build/trials
 CARGO_FUZZ := build/tools/bin/cargo-fuzz
+LLVM_COV := build/tools/bin/cargo-llvm-cov
 PIP := $(PY) -m pip --disable-pip-version-check --quiet install
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3 python)
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' rust/Cargo.toml)
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*) $(wildcard rust/*.toml rust/core/*.toml) rust/Cargo.lock rust/build.rs \
     $(shell find rust/src rust/core/src -name '*.rs')
 
-.PHONY: help build demo test lint bench clean develop trials torture fuzz sanitize lock
+.PHONY: help build demo test lint bench clean develop trials torture fuzz coverage sanitize lock
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
@@ -53,6 +54,10 @@ torture: trials ## Kill, stop and fail real processes at every fail point, as lo
 
 fuzz: build $(CARGO_FUZZ) ## Look for inputs that the decoders do not survive, for 5 minutes (ARGS: --minutes, --target, ...)
 	$(PY) rust/fuzz/run.py $(ARGS)
+
+coverage: $(LLVM_COV) ## Which lines of the Rust core its own tests and the fuzzers' corpus reach, file by file
+	@rustup component list --installed | grep -q llvm-tools || { echo "make coverage needs LLVM's tools (run: rustup component add llvm-tools)." >&2; exit 1; }
+	$(LLVM_COV) llvm-cov --manifest-path rust/Cargo.toml --locked --lib --tests --package flurry-core --package flurry-fuzz $(ARGS)
 
 # The interpreter is not instrumented: its own leaks at exit would drown ours.
 sanitize: build $(VENV)/.dev ## Run the tests of the C and Cython code under AddressSanitizer and UBSan
@@ -99,6 +104,10 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.build
 $(CARGO_FUZZ):
 	@echo "Building cargo-fuzz"
 	@cargo install --quiet cargo-fuzz --version 0.13.2 --locked --root build/tools
+
+$(LLVM_COV):
+	@echo "Building cargo-llvm-cov"
+	@cargo install --quiet cargo-llvm-cov --version 0.9.1 --locked --root build/tools
 
 # All that must be there already is looked for before anything is downloaded.
 $(PY):
