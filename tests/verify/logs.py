@@ -149,10 +149,6 @@ class Consumer:
         found = range(self.log_starts.get(partition, 0), len(times))
         return next((offset for offset in found if times[offset] >= timestamp), None)
 
-    def watermarks(self, partition: int) -> tuple[int, int]:
-        """As a source answers it."""
-        return self.log_starts.get(partition, 0), len(self.logs[partition])
-
     def chain(self, partition: int) -> Chain:
         assert self.root is not None
         return Chain(LocalFileSystem(self.root), TOPIC, INCARNATION, partition)

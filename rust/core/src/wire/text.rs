@@ -131,14 +131,6 @@ pub fn to_utf8(text: Text<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(utf8(text).as_bytes());
 }
 
-/// Appends wire text to `out` as UTF-8; see [`utf8`].
-pub fn push_utf8(text: Text<'_>, out: &mut String) {
-    match std::str::from_utf8(text) {
-        Ok(text) => out.push_str(text),
-        Err(_) => convert(text, out),
-    }
-}
-
 /// Bytes that are not modified UTF-8 by definition (device ids of protocols
 /// 22+, traces) as people read them: UTF-8, what is invalid as U+FFFD.
 pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
@@ -254,9 +246,9 @@ mod tests {
             utf8(&[0xED, 0xA0, 0xBD, 0xED, 0xA0, 0xBD, 0xED, 0xB8, 0x80]),
             "\u{FFFD}😀"
         );
-        let mut out = String::from("> ");
-        push_utf8(&[0xC0, 0x80], &mut out);
-        assert_eq!(out, "> \0");
+        let mut out = b"> ".to_vec();
+        to_utf8(&[0xC0, 0x80], &mut out);
+        assert_eq!(out, b"> \0");
     }
 
     #[test]
