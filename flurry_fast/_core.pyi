@@ -267,7 +267,7 @@ class Engine:
         """
 
     def memory(self) -> dict[str, int]:
-        """Bytes: blocks, archive, dedup, scratch, dirty (of blocks neither frozen nor durable); dirty_blocks;
+        """Bytes: blocks, archive, dedup, passed (checksums of first records), scratch, dirty (of blocks neither frozen nor durable); dirty_blocks;
         block_count; unwritten: 1 if any counters stand further than what was frozen or acknowledged."""
 
     def stats(self) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Governor:
         """Bytes held now: fetch queue and batch, the engine's buffers, and what sinks hold frozen."""
         memory = self._engine.memory()
         held = sum(sink.held_bytes() for sink in self._sinks)
-        return self._reserved + sum(memory[kind] for kind in ("blocks", "archive", "dedup", "scratch")) + held
+        return self._reserved + sum(memory[kind] for kind in ("blocks", "archive", "dedup", "passed", "scratch")) + held
 
     def poll(self, active: Callable[[], set[int]]) -> int:
         """Act on what is used; how much is used now. `active()`: the partitions whose records are taken."""

@@ -62,19 +62,10 @@ class Checks:
         for oracle in reversed(oracles):
             if oracle.value((table, row), timestamp) == value:
                 return
-        if key in self._world.ahead and self._passed_unseen(key):
+        if key in self._world.unseen:
             self._world.happened["a cut was not noticed"] += 1
             return
         raise Violation("truth", self._difference(key, timestamp, value))
-
-    def _passed_unseen(self, key: CellKey) -> bool:
-        """Whether a block that was written ahead of its position could not be seen to be of another log.
-
-        It names the CRC of the record before its end. That is compared by whoever passes this record and has met the
-        block; but no record from the position up to there is of this block any more. Not promised; an audit sees it.
-        """
-        position, end = self._world.ahead[key]
-        return not self.oracles(parse_qualifier(key[2]))[-1].between(key[:2], position, end)
 
     def _difference(self, key: CellKey, timestamp: int, value: bytes) -> str:
         oracles = self.oracles(parse_qualifier(key[2]))
@@ -226,6 +217,18 @@ class ProcessWatch(Watch):
             key = (table, rows[place].as_py(), qualifier)
             self.acked[key] = max(self.acked.get(key, 0), timestamp)
             self.clean[key] = max(self.clean.get(key, 0), timestamp)
+            self._may_be_foreign(key, timestamp)
+
+    def _may_be_foreign(self, key: CellKey, timestamp: int) -> None:
+        """A block that was ahead of its position when the log was cut names the CRC of the record before its end.
+
+        Who passes that record compares it, before or after the block was read. But whoever starts above it does not
+        pass it; and whoever started below need not have read the block. Not promised; an audit sees it.
+        """
+        world = self._process.world
+        partition = parse_qualifier(key[2])[2]
+        if timestamp == world.ahead.get(key) and self.assigned.get(partition, 0) >= timestamp:
+            world.unseen.add(key)
 
     def writes(self, key: CellKey, timestamp: int, value: bytes) -> None:
         checks = self._checks

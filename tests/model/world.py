@@ -102,8 +102,8 @@ class World:
         self.processes: list[Process] = []
         self.pending: tuple[str, Command] | None = None
         self.backup: Backup | None = None
-        # Blocks that hold records that a cut took: the counters' position then, and the block's end.
-        self.ahead: dict[CellKey, tuple[int, int]] = {}
+        self.ahead: dict[CellKey, int] = {}  # blocks that hold records that a cut took: their end
+        self.unseen: set[CellKey] = set()  # those of them that somebody took for the log's own, and could not know
         self._strides = 0
         self.targets: set[int] = set()  # plans that somebody wanted to switch to
         self.given_up: set[tuple[str, int]] = set()
@@ -452,10 +452,10 @@ class World:
         self.topic.logs[number] = log.cut(end)
         self.excuses.add("log cut")
         self.oracles[self.column(number)].append(Oracle(self.plan, self.topic.logs[number]))
-        position, qualifier = self.stands("counters", number) or 0, self.qualifier(self.column(number))
+        qualifier = self.qualifier(self.column(number))
         for key, (held, _) in self.cells.blocks.items():
             if key[2] == qualifier and held > end:
-                self.ahead[key] = (position, held)
+                self.ahead[key] = held
         self.say("truncated")
         for _ in range(self.draw.below(lost + 4)):
             self.produce()

@@ -236,6 +236,7 @@ impl<S: ReportSink> Engine<S> {
             self.stats.superseded += tally.superseded;
             counters.next += 1;
             counters.crc = Some(crc);
+            counters.passed.note(crc);
             counters.max_timestamp = counters.max_timestamp.max(time);
             counters.raise_bucket(tally.max_bucket);
             if is_deferred {
@@ -332,7 +333,12 @@ fn stop<S>(part: &mut Partition<S>, kind: StopKind, detail: String) -> Partition
 }
 
 #[cold]
-fn truncated<S>(part: &mut Partition<S>, offset: i64, known: u32, found: u32) -> PartitionStop {
+pub(super) fn truncated<S>(
+    part: &mut Partition<S>,
+    offset: i64,
+    known: u32,
+    found: u32,
+) -> PartitionStop {
     let detail = format!(
         "record {offset} has CRC {found:08x}, it had {known:08x} when it was read before: the log was truncated or replaced"
     );

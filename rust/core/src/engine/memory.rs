@@ -19,6 +19,8 @@ pub struct Memory {
     pub archive: usize,
     /// For the sessions that are known again.
     pub dedup: usize,
+    /// For the checksums of the records that were counted first.
+    pub passed: usize,
 }
 
 impl<S: ReportSink> Engine<S> {
@@ -40,6 +42,7 @@ impl<S: ReportSink> Engine<S> {
                 .filter_map(|c| c.dedup.as_ref())
                 .map(|dedup| dedup.memory())
                 .sum(),
+            passed: counters().map(|c| c.passed.memory()).sum(),
         }
     }
 

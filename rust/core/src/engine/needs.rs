@@ -2,11 +2,13 @@
 //! records that wait for them.
 
 use super::Engine;
+use super::absorb::truncated;
 use super::column::Column;
 use super::error::EngineError;
 use super::sink::ReportSink;
 use crate::counters::block::Decoded;
 use crate::counters::{Fate, row};
+use crate::trials::{self, Bug};
 
 /// One read: rows of one table for one partition's column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,9 +187,15 @@ impl<S: ReportSink> Engine<S> {
         else {
             return; // dropped meanwhile
         };
-        let last = cell.header.end - 1;
+        let (last, known) = (cell.header.end - 1, cell.header.last_crc);
+        let passed = part.counters.as_ref().and_then(|c| c.passed.crc(last));
         if last >= part.batch_start {
-            part.expect(last, cell.header.last_crc);
+            part.expect(last, known);
+        } else if let Some(found) = passed.filter(|found| *found != known)
+            && !part.stopped
+            && !trials::seeded(Bug::TruncationUnchecked)
+        {
+            self.stops.push(truncated(part, last, known, found));
         }
         if self.blocks.get(block).is_some_and(|block| !block.dead) {
             self.blocks.seed(&self.program, block, cell);

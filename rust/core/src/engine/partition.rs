@@ -2,6 +2,7 @@
 //! where each of its two sinks stands.
 
 use super::dedup::Dedup;
+use super::passed::Passed;
 use super::sink::ReportSink;
 use crate::plan::DedupRules;
 use crate::reason::Reason;
@@ -73,6 +74,8 @@ pub(super) struct Counters {
     pub crc: Option<u32>,
     pub max_bucket: Option<i64>,
     pub max_timestamp: i64,
+    /// Of the first records that were counted.
+    pub passed: Passed,
     /// Which sessions are known again; `None` where the plan counts all.
     pub dedup: Option<Dedup>,
     /// Nobody has said yet from where the known sessions are to be read again.
@@ -102,6 +105,7 @@ impl Counters {
             asleep: recall_from.is_none() && !needs_none,
             next: position.position,
             crc: position.crc,
+            passed: Passed::from(position.position),
             max_bucket: position.max_bucket,
             max_timestamp: position.max_timestamp,
             absent_above: position.max_bucket,

@@ -213,6 +213,41 @@ fn stored(plan: &Arc<Plan>, log: &[Entry], end: usize) -> Store {
 }
 
 #[test]
+fn a_cell_is_compared_with_records_that_were_passed_before_it_was_read() {
+    let plan = plan();
+    let mut log = plain(8);
+    for (at, entry) in log.iter_mut().enumerate().take(6).skip(2) {
+        entry.payload = encoded(&report(b"BBB", NOW + at as i64));
+    }
+    let mut store = stored(&plan, &log, 5);
+    store
+        .cells
+        .retain(|(_, row, _), _| row.windows(3).any(|w| w == b"AAA"));
+    for spoiled in [false, true] {
+        let mut log = log.clone();
+        if spoiled {
+            log[4].payload = encoded(&report(b"BBB", NOW + 40));
+        }
+        let unknown = CountersPosition {
+            max_bucket: None,
+            ..at(2)
+        };
+        let mut engine = counting(&plan, unknown);
+        // Record 4 is passed in the first batch; AAA is met in the second.
+        for (first, batch) in [(2, &log[2..6]), (6, &log[6..])] {
+            engine.absorb(records(0, first, batch)).unwrap();
+            store.seed(&mut engine, 0, 8);
+            engine.resume(records(0, first, batch)).unwrap();
+        }
+        let stopped = engine.take_stops();
+        assert_eq!(stopped.len(), usize::from(spoiled));
+        assert!(stopped.iter().all(|stop| stop.kind == StopKind::Truncated));
+        let flush = engine.freeze(None).unwrap();
+        assert_eq!(flush.is_none(), spoiled, "who is stopped writes nothing");
+    }
+}
+
+#[test]
 fn a_stored_cell_names_a_record_that_is_compared_too() {
     let plan = plan();
     let log = plain(8);
