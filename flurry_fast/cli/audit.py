@@ -17,9 +17,10 @@ from flurry_fast.config.model import Settings
 from flurry_fast.config.options import settings_options
 from flurry_fast.registry import State
 from flurry_fast.stores import open_store
-from flurry_fast.verify.audit import Audit, Memory, Oblivion, audit
+from flurry_fast.verify.audit import audit
 from flurry_fast.verify.compare import Comparison
 from flurry_fast.verify.ledger import Ledger
+from flurry_fast.verify.result import Audit, Memory, Oblivion
 from flurry_fast.verify.truth import compare_with_manifest
 
 

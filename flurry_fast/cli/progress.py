@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flurry_fast.config.units import format_duration
-from flurry_fast.verify.audit import Column, PartitionAudit
+from flurry_fast.verify.result import Column, PartitionAudit
 
 LINE_SECONDS = 5.0  # least time between two plain lines
 

@@ -18,7 +18,7 @@ from flurry_fast.errors import FlurryFastError
 from flurry_fast.registry import State
 from flurry_fast.spans import Range
 from flurry_fast.stores.base import CellStore
-from flurry_fast.verify.audit import Column, PartitionAudit
+from flurry_fast.verify.result import Column, PartitionAudit
 
 FORMAT = 1
 _STORED = [field.name for field in dataclasses.fields(PartitionAudit) if field.name not in ("column", "note")]

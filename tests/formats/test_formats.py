@@ -21,10 +21,11 @@ from flurry_fast.config.load import load
 from flurry_fast.errors import RegistryMismatch, StoreCorrupt
 from flurry_fast.positions import PositionTable
 from flurry_fast.verify import blocks
-from flurry_fast.verify.audit import Audit, audit
+from flurry_fast.verify.audit import audit
 from flurry_fast.verify.compare import TABLE_PREFIX, compare_store
 from flurry_fast.verify.count import Count
 from flurry_fast.verify.plan import CountedPlan
+from flurry_fast.verify.result import Audit
 
 from ..reference.decoder import decode
 from . import fixture

@@ -13,7 +13,8 @@ from flurry_fast.archive.filesystem import LocalFileSystem
 from flurry_fast.operations.reset import ResetRefused, apply, fence, prepare, to_earliest, to_offset
 from flurry_fast.operations.switch import SwitchUnfinished, abort
 from flurry_fast.spans import Range
-from flurry_fast.verify.audit import Audit, audit
+from flurry_fast.verify.audit import audit
+from flurry_fast.verify.result import Audit
 
 from ..verify.logs import TOPIC, Consumer
 from .logs import MemoryLog

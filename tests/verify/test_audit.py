@@ -24,8 +24,9 @@ from flurry_fast.stores.base import CellStore
 from flurry_fast.stores.memory import MemoryStore
 from flurry_fast.stores.sqlite import SqliteStore
 from flurry_fast.verify import blocks
-from flurry_fast.verify.audit import Audit, AuditImpossible, PartitionAudit, audit
+from flurry_fast.verify.audit import AuditImpossible, audit
 from flurry_fast.verify.plan import CountedPlan
+from flurry_fast.verify.result import Audit, PartitionAudit
 
 from .logs import INCARNATION, TOPIC, Consumer, generated, manifest
 from .rules import counted_by_other_rules

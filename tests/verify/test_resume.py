@@ -18,8 +18,9 @@ from flurry_fast.cli.progress import AuditProgress
 from flurry_fast.operations import reset
 from flurry_fast.registry import Registry
 from flurry_fast.stores.sqlite import SqliteStore
-from flurry_fast.verify.audit import Audit, Column, PartitionAudit, audit
+from flurry_fast.verify.audit import audit
 from flurry_fast.verify.ledger import Ledger, LedgerRefused
+from flurry_fast.verify.result import Audit, Column, PartitionAudit
 
 from .logs import INCARNATION, TOPIC, Consumer, generated
 
