@@ -5,8 +5,11 @@ Says nothing about when to read, flush or commit; the loop does. All calls on on
 
 from __future__ import annotations
 
+import faulthandler
 import json
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -23,6 +26,8 @@ from flurry_fast.errors import FlurryFastError
 from flurry_fast.kafka import KafkaUnavailable, client_config
 
 log = structlog.get_logger("flurry_fast.source")
+
+LEAVE_SECONDS = 60.0  # until a group that cannot be left is left to its session time-out
 
 # Ends the member for good; librdkafka does not always mark these as fatal.
 FATAL = {
@@ -261,7 +266,22 @@ class KafkaSource:
         finally:
             self._drain.close()  # before the consumer: librdkafka waits for ever for a queue of ours
             self._assigned.clear()
-            self._consumer.close()
+            self._answer_rebalances()
+            with _ending_within(LEAVE_SECONDS):
+                self._consumer.close()
+
+    def _answer_rebalances(self) -> None:
+        """Serve what waits in librdkafka's queue: Consumer.close() hangs, with the GIL, if two rebalances do.
+
+        One of them waits unserved, closing adds the revocation of all; the answer to the first ends the group, and
+        librdkafka drops what is asked of a group that has just ended without an answer (librdkafka#4041).
+        """
+        try:
+            for _ in range(1000):  # after a failure records may come too, and without end
+                if self._consumer.poll(0) is None:
+                    break
+        except KafkaException as error:
+            log.warning("a rebalance could not be answered", error=str(error))
 
     def __enter__(self) -> KafkaSource:
         return self
@@ -282,14 +302,19 @@ class KafkaSource:
         self._consumer.incremental_assign([])
 
     def _on_revoke(self, partitions: set[int]) -> None:
-        if not self._closing:
+        if self._closing:
+            # They were unassigned already; confluent-kafka would try again, fail, and the rebalance would never end.
+            self._consumer.incremental_unassign([])
+        else:
             self.stats.revocations += 1
             assert self._listener is not None
             self._listener.revoked(partitions)
             self.unassign(partitions)
 
     def _on_lost(self, partitions: set[int]) -> None:
-        if not self._closing:
+        if self._closing:
+            self._consumer.incremental_unassign([])
+        else:
             self.stats.losses += 1
             assert self._listener is not None
             self._listener.lost(partitions)
@@ -363,6 +388,23 @@ def consumer_config(kafka: Kafka) -> dict[str, Any]:
         tuned |= {"session.timeout.ms": session_ms, "heartbeat.interval.ms": min(3000, session_ms // 3)}
         config["partition.assignment.strategy"] = "cooperative-sticky"  # whoever keeps a partition reads on
     return tuned | config
+
+
+@contextmanager
+def _ending_within(seconds: float) -> Iterator[None]:
+    """Should librdkafka not let go of the group, the process ends by itself, with status 1 and all stacks on stderr.
+
+    It would wait with the GIL held, so that neither a thread nor a signal's handler of Python could. Everything is
+    written and committed, or may not be: the group learns of the death when the session ends.
+    """
+    if sys.__stderr__ is None:
+        yield
+        return
+    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _numbers(partitions: list[TopicPartition]) -> set[int]:

@@ -8,10 +8,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from crashes import crashed_in_python
 
 from flurry_fast import trials
 
@@ -56,6 +60,17 @@ def test_a_bug_is_noticed(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stdout
     what = json.loads(report.read_text())["failures"][0]["what"]
     assert "Not exact" in what or "equal timestamp" in what  # the count finds it, or the store before it
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_crash_is_told_from_one_of_librdkafka(ours: bool) -> None:
+    crash = "ctypes.string_at(1)"
+    if not ours:  # a thread that Python knows nothing of jumps to where nothing is
+        crash = "l.pthread_create(ctypes.byref(ctypes.c_ulong()), None, ctypes.c_void_p(1), None); time.sleep(60)"
+    code = f"import ctypes, faulthandler, time; faulthandler.enable(); l = ctypes.CDLL(None); {crash}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=50)
+    assert done.returncode == -signal.SIGSEGV
+    assert crashed_in_python(done.stderr) is ours
 
 
 def test_every_fail_point_has_a_place() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -156,6 +159,47 @@ def test_close_commits_through_the_listener(join: Callable[..., Member], setting
         2: (0, "meta 2"),
         3: (0, "meta 3"),
     }
+
+
+class Recorder:
+    """confluent-kafka's consumer; what is called is noted."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.called = inner, []
+
+    def __getattr__(self, name: str) -> Any:
+        self.called.append(name)
+        return getattr(self.inner, name)
+
+
+def test_rebalances_are_answered_before_the_group_is_left(
+    join: Callable[..., Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """librdkafka never answers what confluent-kafka asks of a group that has just ended, and the process would hang."""
+    member = join({})
+    member.read_until(lambda: len(member.mine) == 4)
+    recorder = Recorder(member.source._consumer)
+    monkeypatch.setattr(member.source, "_consumer", recorder)
+    member.source.close()
+    assert recorder.called[recorder.called.index("close") - 1] == "poll"
+
+
+def test_who_leaves_answers_rebalances_himself(join: Callable[..., Member], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else confluent-kafka would, by asking what may never be answered."""
+    member = join({})
+    member.source.close()
+    recorder = Recorder(SimpleNamespace(incremental_unassign=lambda partitions: partitions))
+    monkeypatch.setattr(member.source, "_consumer", recorder)
+    member.source._on_revoke({0})
+    member.source._on_lost({0})
+    assert recorder.called == ["incremental_unassign"] * 2
+
+
+def test_a_group_that_can_not_be_left_is_left_by_ending() -> None:
+    code = "import time; from flurry_fast.consumer.source import _ending_within as w\nwith w(0.2): time.sleep(60)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, timeout=50)
+    assert done.returncode == 1
+    assert "Timeout" in done.stderr
 
 
 def test_what_comes_while_it_leaves_is_not_taken(join: Callable[..., Member], monkeypatch: pytest.MonkeyPatch) -> None:
