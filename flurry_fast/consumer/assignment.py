@@ -207,6 +207,8 @@ class Assignment:
         except BaseException:
             self._engine.counters_shed(number, position)  # asleep again, until the next try
             raise
+        # Another owner may have moved it while the sink was looking; the engine goes on from here, so must the sink.
+        next(sink for sink in self._sinks if sink.name == "counters").assign(number, position)
         return start
 
     # --- starting a partition ------------------------------------------------------------------------------------

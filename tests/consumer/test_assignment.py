@@ -377,6 +377,17 @@ def test_after_a_shed_the_counters_wake_with_their_past() -> None:
     assert world.source.reading == {0: 25}
 
 
+def test_who_wakes_stands_where_the_position_is_even_if_the_sink_saw_an_older_one() -> None:
+    world = knowing()
+    (counters,) = world.sinks
+    world.assigned()
+    world.table.put(0, CountersPosition(44, max_timestamp=1000))
+    world.assignment.rewind(0, 40, "counters")
+    world.assignment.poll()
+    assert world.engine.woken[0][:2] == (0, 44)
+    assert counters.assigned[0].position == 44, "another owner moved it meanwhile"
+
+
 def test_counters_that_can_not_be_woken_sleep_on_until_the_next_try() -> None:
     world = knowing()
     world.assigned()

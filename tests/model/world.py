@@ -300,6 +300,7 @@ class World:
 
     def start(self, group: Group, plan: int | None = None) -> Process | None:
         number = self.plan if plan is None else plan
+        before = self.registry_state()
         try:
             process = Process(self, group, plan)
         except (StoreUnavailable, Killed):
@@ -308,6 +309,7 @@ class World:
         except RegistryMismatch as error:
             state = self.registry_state()
             refused = state is None or state.plan != PLANS[number].plan.id or state.closing is not None
+            refused = refused or state != before  # it was read before something that was on its way landed
             self.checks.require("no-needless-end", refused, f"refused at the start: {error}")
             self.say("refused at the start")
             return None
