@@ -35,6 +35,7 @@ from model.records import NOW_MS, PLANS, POOL, TICK_MS
 from model.scenarios import Scenario
 
 FIRST_INCARNATION = 77
+GAP = "gap recorded"
 ROW = b"topic|" + TOPIC.encode()
 
 
@@ -104,6 +105,7 @@ class World:
         self.backup: Backup | None = None
         self.ahead: dict[CellKey, int] = {}  # blocks that hold records that a cut took: their end
         self.unseen: set[CellKey] = set()  # those of them that somebody took for the log's own, and could not know
+        self.lost: set[tuple[Column3, int]] = set()  # what gaps took, by column and the log's start
         self._strides = 0
         self.targets: set[int] = set()  # plans that somebody wanted to switch to
         self.given_up: set[tuple[str, int]] = set()
@@ -477,13 +479,15 @@ class World:
         if "loss" not in self.excuses or self.depth:
             return
         self.empty()
-        if self.pending is not None:
+        if self.pending is not None and self.pending[0] != GAP:
             self.command("", lambda _: None)  # the one that died half-way, again
             return
         for partition, log in enumerate(self.topic.logs):
             column = self.column(partition)
             position = self.stands("counters", partition)
-            if position is not None and position < log.start:
+            # Also where it died half-way: what opens a plan may have landed meanwhile, and the gap is that plan's then.
+            if position is not None and position < log.start and (column, log.start) not in self.lost:
+                self.lost.add((column, log.start))
                 qualifier = self.qualifier(column)
 
                 def lost(
@@ -495,7 +499,7 @@ class World:
                 self.oracles[column][-1].extend()
                 log.forget(log.start)
                 self.oracles[column] = [self.oracles[column][-1].without(lost, log.start)]
-        self.command("gap recorded", record_gap(self))
+        self.command(GAP, record_gap(self))
 
     def reset(self) -> None:
         """An operator resets positions, whoever is running."""
@@ -527,7 +531,7 @@ class World:
         self.pending = (name, command)
         done = attempt(self, name, command)
         self.pending = None if done else self.pending
-        if done and name == "gap recorded":
+        if done and name == GAP:
             self.excuses.discard("loss")
 
     def copy(self) -> None:
