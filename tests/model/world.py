@@ -479,27 +479,30 @@ class World:
         if "loss" not in self.excuses or self.depth:
             return
         self.empty()
-        if self.pending is not None and self.pending[0] != GAP:
-            self.command("", lambda _: None)  # the one that died half-way, again
-            return
+        self.command(GAP, record_gap(self))
+
+    def _lose(self) -> None:
+        """A gap is about to be recorded: what the log does not have any more is in no block from now on.
+
+        Also where that died half-way: what opens a plan may have landed meanwhile, and the gap is that plan's then.
+        """
         for partition, log in enumerate(self.topic.logs):
             column = self.column(partition)
             position = self.stands("counters", partition)
-            # Also where it died half-way: what opens a plan may have landed meanwhile, and the gap is that plan's then.
-            if position is not None and position < log.start and (column, log.start) not in self.lost:
-                self.lost.add((column, log.start))
-                qualifier = self.qualifier(column)
+            if position is None or position >= log.start or (column, log.start) in self.lost:
+                continue
+            self.lost.add((column, log.start))
+            qualifier = self.qualifier(column)
 
-                def lost(
-                    name: tuple[str, bytes], position: int = position, log: Log = log, qualifier=qualifier
-                ) -> tuple[int, int]:
-                    base = self.cells.blocks.get((*name, qualifier), (0, b""))[0]
-                    return max(position, base), max(log.start, base)
+            def lost(
+                name: tuple[str, bytes], position: int = position, log: Log = log, qualifier=qualifier
+            ) -> tuple[int, int]:
+                base = self.cells.blocks.get((*name, qualifier), (0, b""))[0]
+                return max(position, base), max(log.start, base)
 
-                self.oracles[column][-1].extend()
-                log.forget(log.start)
-                self.oracles[column] = [self.oracles[column][-1].without(lost, log.start)]
-        self.command(GAP, record_gap(self))
+            self.oracles[column][-1].extend()
+            log.forget(log.start)
+            self.oracles[column] = [self.oracles[column][-1].without(lost, log.start)]
 
     def reset(self) -> None:
         """An operator resets positions, whoever is running."""
@@ -529,10 +532,16 @@ class World:
         if self.pending is not None:
             name, command = self.pending
         self.pending = (name, command)
-        done = attempt(self, name, command)
+        done = self._attempt(name, command)
         self.pending = None if done else self.pending
+
+    def _attempt(self, name: str, command: Command) -> bool:
+        if name == GAP:
+            self._lose()
+        done = attempt(self, name, command)
         if done and name == GAP:
             self.excuses.discard("loss")
+        return done
 
     def copy(self) -> None:
         """A backup goes on: the control table first, then the blocks, region by region."""
@@ -641,10 +650,8 @@ class World:
         self._end_switch()  # what was claimed of one may have come into force since: nothing else goes through before
         if self.pending is not None:
             name, command = self.pending
-            done = attempt(self, name, command)
+            done = self._attempt(name, command)
             self.checks.require("command-finishes", done or self._held_up(), f"{name} does not go through")
-            if name == "gap recorded" and done:
-                self.excuses.discard("loss")
         self._end_switch()
 
     def _end_switch(self) -> None:
