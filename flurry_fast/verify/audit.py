@@ -24,6 +24,7 @@ from flurry_fast.archive.chain import Chain, chains
 from flurry_fast.archive.filesystem import ArchiveFileSystem
 from flurry_fast.errors import FlurryFastError
 from flurry_fast.gaps import Gap, gaps
+from flurry_fast.months import dropped
 from flurry_fast.registry import Registry, State, secret
 from flurry_fast.registry import plans as registered_plans
 from flurry_fast.spans import Range, Spans
@@ -80,6 +81,7 @@ class PartitionAudit:
     compared: int = 0
     ahead: int = 0  # blocks whose end the archive has not reached yet
     behind_gap: int = 0  # blocks that cannot be compared, because offsets were lost and recorded as lost
+    dropped: int = 0  # blocks that archived records belong to, whose month was dropped
     other_rules: int = 0  # blocks that another version counted by other rules: this one can not count them again
     unchecked: int = 0  # records below the counters' position that are not archived yet
     findings: list[str] = field(default_factory=list)
@@ -426,6 +428,7 @@ class _Partition:
     ) -> None:
         self.store, self.plan, self.result, self.cells, self.progress = store, plan, result, cells, progress
         self.counted = CountedPlan.parse(toml)
+        self.dropped: set[str] | None = None  # tables; asked for where a block is missing
 
     def run(self, chain: Chain, check: ChainCheck) -> None:
         result = self.result
@@ -476,12 +479,19 @@ class _Partition:
         """Every record below `at` must be in its block."""
         for row, last in replay.touched():
             cell = self.cells.get(row)
-            if cell is None:
+            if cell is None and self._dropped(row):
+                self.result.dropped += 1
+            elif cell is None:
                 self.result.findings.append(f"{self._name(row)}: the block is missing, record {last} is in no block")
             elif cell.end <= last < at:
                 self.result.findings.append(
                     f"{self._name(row)}: the block ends at {cell.end}, but record {last} belongs in it"
                 )
+
+    def _dropped(self, row: bytes) -> bool:
+        if self.dropped is None:
+            self.dropped = dropped(self.store)
+        return table_of(blocks.parse_row(row)[1]) in self.dropped
 
     def _name(self, row: bytes) -> str:
         api_key, bucket = blocks.parse_row(row)
