@@ -21,6 +21,7 @@ from flurry_fast.archive.filesystem import LocalFileSystem
 from flurry_fast.broker import BrokerNotRunning
 from flurry_fast.config.model import Kafka, PlanFile, Settings
 from flurry_fast.consumer.loop import Consumer
+from flurry_fast.consumer.membership import find_membership
 from flurry_fast.consumer.monitor import Monitor
 from flurry_fast.consumer.ports import Source
 from flurry_fast.consumer.source import KafkaSource
@@ -46,6 +47,8 @@ def consume(settings: Settings, stop: Callable[[], bool]) -> None:
     plan = load_plan(settings.plan)
     cluster, identity = find_topic(settings.kafka)
     check_topic(settings.kafka)
+    membership = find_membership(settings.kafka)
+    kafka = settings.kafka.model_copy(update={"protocol": membership.protocol})
     with ExitStack() as stack:
         store = open_store(settings.counters)
         stack.callback(store.close)
@@ -76,8 +79,11 @@ def consume(settings: Settings, stop: Callable[[], bool]) -> None:
         sinks = make_sinks(settings, engine, store, registry, registration, clock)
         for sink in sinks:
             sink.observe = metrics.observe
-        source = KafkaSource(settings.kafka, statistics_interval_ms=5000)
-        consumer = assemble(settings, source, engine, sinks, registry, registration, clock, publish=monitor.publish)
+        source = KafkaSource(kafka, statistics_interval_ms=5000, session=membership.session)
+        consumer = assemble(
+            settings, source, engine, sinks, registry, registration, clock,
+            session=membership.session, publish=monitor.publish,
+        )  # fmt: skip
         monitor.start()
         stack.callback(monitor.close)
         consumer.run(stop)
@@ -126,9 +132,11 @@ def assemble(
     registration: Registration,
     clock: Clock,
     *,
+    session: float | None = None,
     publish: Callable[[LoopState], None] = lambda _: None,
 ) -> Consumer:
-    """The loop from parts that are given, real or not; nothing is read yet."""
+    """The loop from parts that are given, real or not; nothing is read yet. `session`: the time-out that is in force
+    (seconds; None: kafka.session_timeout)."""
     return Consumer(
         settings.consume,
         source,
@@ -140,7 +148,7 @@ def assemble(
         archive=lambda partition: Chain(
             LocalFileSystem(settings.archive.root), registration.topic, registration.incarnation, partition
         ),
-        drain_seconds=settings.consume.drain_timeout or settings.kafka.session_timeout / DRAIN_SHARE,
+        drain_seconds=settings.consume.drain_timeout or (session or settings.kafka.session_timeout) / DRAIN_SHARE,
         publish=publish,
     )
 
