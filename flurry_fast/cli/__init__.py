@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "plan": ("flurry_fast.cli.plan", "Show what is counted, compare plans, switch to another one."),
     "gap": ("flurry_fast.cli.gap", "Record that retention removed records before they were read."),
+    "topics": ("flurry_fast.cli.topics", "Make Flurry's topic on a real cluster, or check one."),
     "config": ("flurry_fast.cli.config", "Check, show or write the configuration."),
     "demo": ("flurry_fast.cli.demo", "Watch all of it run for a minute, with kills, and be audited."),
 }
