@@ -44,11 +44,14 @@ class Process:
         of two with the same name that it leads a group of none. A crash is legal like any other death, so it does not
         end an episode: what counts is that every counter is exact after it. A crash in a thread of Python's is ours.
         """
-        return self.exit_code == -signal.SIGSEGV and not crashed_in_python(self.log.read_text(errors="replace"))
+        return self.exit_code == -signal.SIGSEGV and not crashed_in_python(self._said())
 
     def tail(self, lines: int = 15) -> str:
         """The last lines of its log."""
-        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+        return "\n".join(self._said().splitlines()[-lines:])
+
+    def _said(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
 
 
 class Nursery:
