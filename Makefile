@@ -16,7 +16,7 @@ RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' rust/Cargo.toml)
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*) $(wildcard rust/*.toml rust/core/*.toml) rust/Cargo.lock rust/build.rs \
     $(shell find rust/src rust/core/src -name '*.rs')
 
-.PHONY: help build demo test lint bench clean develop trials torture fuzz coverage sanitize lock
+.PHONY: help build demo stack test lint bench clean develop trials torture fuzz coverage sanitize lock
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
@@ -25,6 +25,9 @@ build: $(VENV)/.package ## Set everything up: virtual environment in .venv, depe
 
 demo: build ## Watch all of it run for a minute, with kills, and be audited
 	@$(VENV)/bin/flurry-fast demo $(ARGS)
+
+stack: build ## Run real Kafka, HDFS and HBase on this machine (ARGS="--quick --brokers 3"); needs Java and Maven
+	@$(VENV)/bin/flurry-fast stack up $(ARGS)
 
 test: build trials $(VENV)/.dev ## Run all tests: Rust, then Python (ARGS go to pytest)
 	$(CARGO) test --quiet --manifest-path rust/Cargo.toml --workspace --locked

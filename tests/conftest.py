@@ -1,13 +1,18 @@
-"""What every test may use: hypothesis profiles, and where the captures are."""
+"""What every test may use: hypothesis profiles, where the captures are, and a stack of real servers."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from . import profiles
+from . import profiles, real_stack
+
+if TYPE_CHECKING:
+    from flurry_fast.stack import Stack
 
 profiles.register()
 sys.path.insert(0, str(Path(__file__).parent))  # `reference`, and `model` as `python -m model` finds it
@@ -27,3 +32,20 @@ def captures() -> list[Path]:
 def bodies(captures: list[Path]) -> list[bytes]:
     """All captured reports."""
     return [path.read_bytes() for path in captures]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Real Kafka, HDFS and HBase (on that HDFS): one stack for all tests, started by the first that asks for it.
+
+    Leave it as you found it, but for topics, tables and folders that have names of your own.
+    """
+    with real_stack.running(tmp_path_factory) as stack:
+        yield stack
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever starts the stack may have to wait for its jars, once on a machine."""
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(real_stack.TIMEOUT))

@@ -77,5 +77,5 @@ def test_old_rust(machine: Path) -> None:
 
 def test_help_lists_every_target() -> None:
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("build", "demo", "test", "lint", "bench", "clean"):
+    for target in ("build", "demo", "stack", "test", "lint", "bench", "clean"):
         assert f"make {target} " in said

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
@@ -168,16 +169,13 @@ def logs(name: str, lines: int, follow: bool, root: Path) -> None:
     if not path.exists():
         click.echo(f"{name} has not written anything yet.", err=True)
         return
-    with path.open("rb") as file:
-        click.echo(tail(path, lines))
+    with suppress(KeyboardInterrupt), path.open("rb") as file:
         file.seek(0, os.SEEK_END)
-        try:
-            while follow:
-                shutil.copyfileobj(file, sys.stdout.buffer)
-                sys.stdout.flush()
-                time.sleep(_FOLLOW_SECONDS)
-        except KeyboardInterrupt:
-            pass
+        click.echo(tail(path, lines))
+        while follow:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.flush()
+            time.sleep(_FOLLOW_SECONDS)
 
 
 @command.command()

@@ -40,8 +40,10 @@ class StackProgress:
 
     def resolving(self, part: PartName, jars: int, of: int, downloaded: int) -> None:
         """Progress of the first download."""
-        size = f", {downloaded / 1e6:,.0f} MB downloaded" if downloaded else ""
-        self._show(part, f"{NAMES[part]}: {jars} of about {of} jars{size}", jars, of, often=bool(jars))
+        text = "asking Maven for the jars"
+        if jars or downloaded:
+            text = f"{jars} of about {of} jars" if jars else f"{downloaded / 1e6:,.0f} MB downloaded"
+        self._show(part, f"{NAMES[part]}: {text}", jars or None, of if jars else None, often=bool(jars or downloaded))
 
     def resolved(self, part: PartName, jars: int, size: int) -> None:
         """The jars are there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -65,6 +66,8 @@ class Folder:
             self._refuse_foreign()
             yield
         finally:
+            with contextlib.suppress(OSError):  # it holds something, as a rule
+                self.root.rmdir()
             os.close(handle)
 
     def recorded(self) -> StackOptions | None:
@@ -123,6 +126,8 @@ class Folder:
     def _refuse_foreign(self) -> None:
         if self.is_ours():
             return
+        if not self.root.exists():
+            raise StackBusy(f"{self.root} was removed just now.", way_out="Try again.")
         if any(path.name not in (_TEMPORARY, _TRASH) for path in self.root.iterdir()):
             raise OptionsRefused(
                 f"{self.root} holds other things than a stack.", way_out="Choose an empty or a new folder with --dir."

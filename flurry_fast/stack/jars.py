@@ -80,9 +80,10 @@ def resolve(cache: Path, part: PartName, maven: str | None, java_home: Path | No
 
 
 def _bring(folder: Path, part: PartName, maven: str, java_home: Path | None, progress: Progress) -> None:
-    temporary = folder.with_suffix(".part")  # ours alone, under the lock: what is there was interrupted
-    for old in (temporary, folder):
+    # Under the lock, what is there was interrupted; its Maven may still write there, so it gets a name of its own.
+    for old in (folder, *folder.parent.glob(f"{folder.name}.*.part")):
         shutil.rmtree(old, ignore_errors=True)
+    temporary = folder.with_suffix(f".{os.getpid()}.part")
     temporary.mkdir()
     file = temporary / "pom.xml"
     file.write_bytes(pom(part))
@@ -105,12 +106,11 @@ def _run(command: list[str], part: PartName, java_home: Path | None, progress: P
         errors="replace", env=environment,
     )  # fmt: skip
     assert process.stdout is not None
-    downloaded = copied = size = 0
+    copied = size = 0
     errors: list[str] = []
     try:
         for line in process.stdout:
-            if found := re.search(r"Downloaded from .*\.jar \(([0-9.]+) (B|kB|MB)", line):
-                downloaded += 1
+            if found := re.search(r"Downloaded from .* \(([0-9.]+) (B|kB|MB)", line):
                 size += int(float(found[1]) * {"B": 1, "kB": 1_000, "MB": 1_000_000}[found[2]])
             elif re.search(r"Copying .*\.jar to ", line):
                 copied += 1
@@ -119,7 +119,7 @@ def _run(command: list[str], part: PartName, java_home: Path | None, progress: P
                 continue
             else:
                 continue
-            progress.resolving(part, max(downloaded, copied), COUNT[part], size)
+            progress.resolving(part, copied, COUNT[part], size)
         code = process.wait()
     except BaseException:
         process.terminate()

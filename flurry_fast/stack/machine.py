@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -126,6 +127,21 @@ def port_problem(servers: Iterable[Server], base: int) -> str | None:
     )
 
 
+def name_problem(parts: Iterable[PartName]) -> str | None:
+    """Whether HDFS or HBase would end because they can not find out this machine's address."""
+    if not set(parts) & {"hdfs", "hbase"}:
+        return None
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        return (
+            f"This machine does not know the address of its own name, {name}; HDFS and HBase do not start so."
+            f" Add the line `127.0.0.1 {name}` to /etc/hosts."
+        )
+    return None
+
+
 def check(root: Path, cache: Path, servers: Iterable[Server], base: int, java: Java | None) -> None:
     """Raises StackRefused, which names everything that is missing for starting `servers` in `root`."""
     servers = list(servers)
@@ -134,6 +150,7 @@ def check(root: Path, cache: Path, servers: Iterable[Server], base: int, java: J
     problems = [
         java_problem(java, parts),
         maven_problem(cache, parts),
+        name_problem(parts),
         port_problem(servers, base),
         memory_problem(servers, free_memory()),
         disk_problem(root, FOLDER_MIB),

@@ -51,7 +51,7 @@ def format_folders(folder: Folder, servers: Iterable[Server]) -> None:
                 log = folder.log_of(f"{server.name}-format")
                 raise ServerFailed(
                     f"The folder of {server.name} could not be prepared. The log is {log} and ends:\n"
-                    f"{processes.tail(log, 12)}"
+                    f"{processes.ending(log)}"
                 )
             _mark(folder, server).touch()
     finally:

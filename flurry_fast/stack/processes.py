@@ -23,6 +23,7 @@ from flurry_fast.stack.folder import Folder, write
 
 _POLL = 0.05  # seconds
 _IDLE_SECONDS = 1.0
+_BLOCK = 64 * 1024  # bytes
 _PROC = Path("/proc")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -177,11 +178,21 @@ def tail(path: Path, lines: int) -> str:
     """The last lines of a log; nothing if there is none."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - lines * 400))
-            text = file.read().decode("utf-8", "replace")
+            start, data = file.seek(0, os.SEEK_END), b""
+            while start > 0 and data.count(b"\n") <= lines:
+                size = min(start, _BLOCK)
+                start = file.seek(start - size)
+                data = file.read(size) + data
     except FileNotFoundError:
         return ""
-    return "\n".join(text.splitlines()[-lines:])
+    found = data.decode("utf-8", "replace").splitlines()
+    return "\n".join(found[max(0, len(found) - lines) :])
+
+
+def ending(path: Path, lines: int = 15) -> str:
+    """As `tail`, for people who want to know what went wrong: without the frames of stack traces."""
+    told = [line for line in tail(path, 30 * lines).splitlines() if not line.startswith(("\tat ", "\t..."))]
+    return "\n".join(told[-lines:])
 
 
 # --- pid files and /proc -----------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ class Progress(Protocol):
     """For people who wait."""
 
     def resolving(self, part: PartName, jars: int, of: int, downloaded: int) -> None:
-        """So many jars of about so many are there, `downloaded` bytes came over the network."""
+        """`downloaded` bytes came over the network (Maven's own needs among them), and then so many jars of about so
+        many were put into the cache."""
 
     def resolved(self, part: PartName, jars: int, size: int) -> None:
         """All jars of a part are in the cache, of so many bytes."""

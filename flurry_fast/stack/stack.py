@@ -122,8 +122,8 @@ class Stack:
         for server in servers:
             wait.until_answering(server)
         for part in self._parts(self._java):
-            whole = all(self._runs(server) for server in part.servers)
-            if whole and any(server in part.servers for server in servers):
+            touched = any(server.name in names for server in part.servers)
+            if touched and all(self._runs(server) for server in part.servers):
                 wait.until_usable([part])
         return tuple(launched)
 

@@ -14,7 +14,6 @@ from flurry_fast.stack.progress import Progress
 from flurry_fast.stack.server import NotReady, Part, Probe, Server
 
 _POLL = 0.1  # seconds
-_TAIL = 12  # lines of a log
 
 
 @dataclass
@@ -93,6 +92,6 @@ def _both(folder: Folder, process: Process, server: Server) -> Probe:
 def _failure(folder: Folder, name: str, what: str) -> ServerFailed:
     log = folder.log_of(name)
     return ServerFailed(
-        f"{name} {what}. Its log is {log} and ends:\n{processes.tail(log, _TAIL)}",
+        f"{name} {what}. Its log is {log} and ends:\n{processes.ending(log)}",
         way_out="\n`flurry-fast stack up` tries again; `down --wipe` before that begins with empty data.",
     )
