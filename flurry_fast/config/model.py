@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from flurry_fast.config.hbase import parse_hbase
 from flurry_fast.config.units import ByteSize, Duration
 
 BYTES: dict[str, Any] = {"unit": "bytes"}
@@ -123,15 +124,18 @@ class Counters(Section):
 
     store: str = Field(
         "sqlite:data/counters.sqlite",
-        description="Cell store: sqlite:PATH, or memory: (forgotten at exit; for tries and tests).",
+        description="Cell store: sqlite:PATH, hbase://HOST[:PORT][/PREFIX] (its Thrift gateway; docs/hbase.md), or"
+        " memory: (forgotten at exit; for tries and tests).",
     )
 
     @field_validator("store")
     @classmethod
     def _known_store(cls, value: str) -> str:
         kind, _, rest = value.partition(":")
-        if kind not in ("sqlite", "memory") or (kind == "sqlite" and not rest):
-            raise ValueError(f"{value!r} names no cell store, there are sqlite:PATH and memory:")
+        if kind == "hbase":
+            parse_hbase(value)
+        elif kind not in ("sqlite", "memory") or (kind == "sqlite" and not rest):
+            raise ValueError(f"{value!r} names no cell store, there are sqlite:PATH, hbase://HOST:PORT and memory:")
         return value
 
     flush_bytes: ByteSize = Field(

@@ -49,6 +49,7 @@ def consume(settings: Settings, stop: Callable[[], bool]) -> None:
     with ExitStack() as stack:
         store = open_store(settings.counters)
         stack.callback(store.close)
+        store.check()
         registry = Registry(store, settings.kafka.topic, cluster.incarnation)
         registration = registry.open(plan.id, plan.toml, identity.partitions)
         monitor = Monitor(

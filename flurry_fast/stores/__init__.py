@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flurry_fast.config.hbase import parse_hbase
 from flurry_fast.config.model import Counters
 from flurry_fast.stores.base import Cells, CellStore, ControlCell
 from flurry_fast.stores.memory import MemoryStore
@@ -17,4 +18,8 @@ def open_store(settings: Counters, *, create: bool = True) -> CellStore:
     kind, _, rest = settings.store.partition(":")
     if kind == "memory":
         return MemoryStore()
+    if kind == "hbase":
+        from flurry_fast.stores.hbase import HBaseStore  # compiles an IDL: only for those who use it
+
+        return HBaseStore(parse_hbase(settings.store), timeout=settings.write_timeout, create=create)
     return SqliteStore(Path(rest), timeout=settings.write_timeout, create=create)

@@ -5,7 +5,10 @@ A cell is (table, row, qualifier) -> (timestamp, value), all bytes but the times
 - keeps the value with the **highest timestamp, whatever the order of arrival**: a late, repeated or stale write never
   wins. A cell's timestamp is the offset that its value was counted up to (docs/exactness.md);
 - takes an equal timestamp with equal bytes as done already, and with **other bytes as proof that the scheme is
-  broken**: StoreCorrupt, never retried;
+  broken**: StoreCorrupt, never retried. For control cells every store does; for cells of counters one that can not see
+  it without a read says so (`refuses_conflicts`). There such bytes replace each other, and are found by whoever reads
+  the block next (a block carries its end, plan, a CRC of the record before its end and one of itself), or by the audit,
+  which compares bytes;
 - never deletes, never expires, never invents a timestamp.
 
 **A clean return is an acknowledgement**: what was written survives the death of the process and of the machine, and
@@ -67,6 +70,14 @@ class CellStore(abc.ABC):
     """See the module's words; each method adds what is its own."""
 
     kind: ClassVar[str]
+    refuses_conflicts: ClassVar[bool] = True
+    """Whether `write` notices other bytes at an equal timestamp. `put_control` does in every store."""
+
+    def check(self) -> None:  # noqa: B027 - most stores have nothing that could be set up wrongly
+        """Tries, before a consumer starts, whether counters would stay exact in the store as it is set up.
+
+        Blocks as a few calls do. Raises StoreError.
+        """
 
     @property
     @abc.abstractmethod
@@ -92,7 +103,7 @@ class CellStore(abc.ABC):
 
     @abc.abstractmethod
     def tables(self) -> list[str]:
-        """Names of the tables that hold cells, in order, without the control table."""
+        """Names of the tables that may hold cells, in order, without the control table."""
 
     @abc.abstractmethod
     def get_control(self, row: bytes, qualifier: bytes) -> ControlCell | None:

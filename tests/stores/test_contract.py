@@ -23,9 +23,9 @@ STORES: dict[str, Callable[[Path], CellStore]] = {
 }
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=[*STORES, "hbase"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CellStore]:
-    made = STORES[request.param](tmp_path)
+    made = request.getfixturevalue("hbase_store") if request.param == "hbase" else STORES[request.param](tmp_path)
     yield made
     made.close()
 
@@ -72,8 +72,9 @@ def test_the_highest_timestamp_wins_whatever_arrives_last(store: CellStore) -> N
 def test_the_same_again_is_done_already_and_other_bytes_are_corruption(store: CellStore) -> None:
     write(store, 5, {b"a": b"five"})
     write(store, 5, {b"a": b"five", b"b": b"new"})
-    with pytest.raises(StoreCorrupt):
-        write(store, 5, {b"a": b"FIVE"})
+    if store.refuses_conflicts:
+        with pytest.raises(StoreCorrupt):
+            write(store, 5, {b"a": b"FIVE"})
     assert read(store, b"a") == {b"a": (5, b"five")}
     write(store, 6, {b"a": b"six"})  # the connection is usable after the refusal
     write(store, 5, {b"a": b"anything older"})
@@ -121,6 +122,11 @@ def test_scan_is_in_order_bounded_and_limited(store: CellStore) -> None:
     assert part == [row for row in rows if row.startswith(prefix) for _ in range(2)]
     assert sum(batch.num_rows for batch in store.scan("counters_1", limit=1501)) == 1501
     assert list(store.scan("counters_1", limit=0)) == []
+    assert list(store.scan("counters_1", start=b"b", stop=b"b")) == []
+    early = store.scan("counters_1")
+    assert next(early).num_rows
+    early.close()  # a reader may have enough
+    assert read(store, rows[0], table="counters_1", qualifier=b"q1") == {rows[0]: (3, rows[0])}
 
 
 def test_prefix_end() -> None:
@@ -140,6 +146,53 @@ def test_control_cells(store: CellStore) -> None:
     assert list(store.scan_control(b"r")) == [b"1", b"2"]
     with pytest.raises(StoreCorrupt):
         store.put_control(b"r", b"2", 5, b"FIVE")
+    store.put_control(b"r", b"2", 5, b"five")
+    odd = bytes(range(256))
+    store.put_control(odd, odd, 2**62, odd)
+    store.put_control(odd, b"", 0, b"")
+    assert {name: (cell.timestamp, cell.value) for name, cell in store.scan_control(odd).items()} == {
+        b"": (0, b""),
+        odd: (2**62, odd),
+    }
+
+
+def test_the_first_cell_and_the_highest_are_one(store: CellStore) -> None:
+    """What is put only if absent, and what is put, meet in one cell: positions and the registry do both."""
+    assert store.put_control_if_absent(b"r", b"q", 7, b"first").value == b"first"
+    store.put_control(b"r", b"q", 6, b"lower")
+    assert store.put_control_if_absent(b"r", b"q", 99, b"late").value == b"first"
+    store.put_control(b"r", b"q", 8, b"higher")
+    cell = store.put_control_if_absent(b"r", b"q", 99, b"later")
+    assert (cell.timestamp, cell.value) == (8, b"higher")
+    store.put_control(b"r", b"new", 5, b"put")
+    assert store.put_control_if_absent(b"r", b"new", 9, b"x").timestamp == 5
+
+
+def test_control_cells_never_go_back_under_many_writers(store: CellStore) -> None:
+    wrong: list[str] = []
+
+    def work(seed: int) -> None:
+        chance, seen = random.Random(seed), 0
+        for _ in range(25):
+            timestamp = chance.randrange(1, 1000)
+            if chance.random() < 0.3:
+                now = store.put_control_if_absent(b"r", b"q", timestamp, b"%d" % timestamp).timestamp
+            else:
+                store.put_control(b"r", b"q", timestamp, b"%d" % timestamp)
+                cell = store.get_control(b"r", b"q")
+                now = cell.timestamp if cell is not None else -1
+                if now < timestamp:
+                    wrong.append(f"put {timestamp}, read {now}")
+            if now < seen:
+                wrong.append(f"read {seen}, then {now}")
+            seen = now
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 def test_put_if_absent_has_one_winner_over_threads(store: CellStore) -> None:
@@ -192,8 +245,9 @@ def test_a_closed_store_says_so(store: CellStore) -> None:
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 6), st.sampled_from([b"a", b"b", b"c"])), max_size=15))
 def test_any_order_of_arrival_ends_the_same(store: CellStore, puts: list[tuple[int, bytes]]) -> None:
-    table = f"t{abs(hash(tuple(puts)))}"
+    own = repr(puts).encode()  # rows of this example
     for timestamp, row in puts:
-        write(store, timestamp, {row: b"%d" % timestamp}, table=table)
-    best = {row: max(timestamp for timestamp, r in puts if r == row) for row in {row for _, row in puts}}
-    assert read(store, b"a", b"b", b"c", table=table) == {row: (top, b"%d" % top) for row, top in best.items()}
+        write(store, timestamp, {own + row: b"%d" % timestamp})
+    best = {own + row: max(timestamp for timestamp, r in puts if r == row) for row in {row for _, row in puts}}
+    found = read(store, own + b"a", own + b"b", own + b"c")
+    assert found == {row: (top, b"%d" % top) for row, top in best.items()}
