@@ -1,6 +1,6 @@
 """Control cells of HBase: every interleaving of a few calls, with lost replies, late effects and deaths.
 
-The register is HBase's promise and no more: single cells, compared and replaced atomically. Steps are taken one at a time,
+The register is HBase's promise and no more: single cells, compared and replaced atomically. Steps are taken one by one,
 in every order; a step may fail without an effect, after its effect, or have it later.
 """
 
