@@ -141,6 +141,7 @@ def print_result(result: Audit, problems: list[str], compared: Comparison | None
             f"{partition.behind_gap:,} blocks lie behind a recorded gap, and are not compared"
             if partition.behind_gap
             else "",
+            f"{partition.dropped:,} blocks are not missed, their months were dropped" if partition.dropped else "",
             f"{partition.other_rules:,} blocks were counted by another version's rules"
             if partition.other_rules
             else "",

@@ -8,12 +8,13 @@ import pyarrow as pa
 
 from flurry_fast import _core
 from flurry_fast.archive.chain import Chain
+from flurry_fast.months import dropped
 from flurry_fast.registry import secret
 from flurry_fast.spans import Range
 from flurry_fast.stores.base import CellStore
 from flurry_fast.verify import blocks
 from flurry_fast.verify.blocks import BlockError
-from flurry_fast.verify.compare import describe
+from flurry_fast.verify.compare import describe, table_of
 from flurry_fast.verify.count import BlockKey, Groups
 from flurry_fast.verify.plan import CountedPlan
 from flurry_fast.verify.replay import ChainCheck, Replay
@@ -43,6 +44,7 @@ class ColumnComparison:
     ) -> None:
         self.store, self.plan, self.result, self.cells, self.progress = store, plan, result, cells, progress
         self.counted = CountedPlan.parse(toml)
+        self.dropped: set[str] | None = None  # tables; asked for where a block is missing
 
     def run(self, chain: Chain, check: ChainCheck) -> None:
         result = self.result
@@ -93,12 +95,19 @@ class ColumnComparison:
         """Every record below `at` must be in its block."""
         for row, last in replay.touched():
             cell = self.cells.get(row)
-            if cell is None:
+            if cell is None and self._dropped(row):
+                self.result.dropped += 1
+            elif cell is None:
                 self.result.findings.append(f"{self._name(row)}: the block is missing, record {last} is in no block")
             elif cell.end <= last < at:
                 self.result.findings.append(
                     f"{self._name(row)}: the block ends at {cell.end}, but record {last} belongs in it"
                 )
+
+    def _dropped(self, row: bytes) -> bool:
+        if self.dropped is None:
+            self.dropped = dropped(self.store)
+        return table_of(blocks.parse_row(row)[1]) in self.dropped
 
     def _name(self, row: bytes) -> str:
         api_key, bucket = blocks.parse_row(row)

@@ -45,6 +45,7 @@ class PartitionAudit:
     compared: int = 0
     ahead: int = 0  # blocks whose end the archive has not reached yet
     behind_gap: int = 0  # blocks that cannot be compared, because offsets were lost and recorded as lost
+    dropped: int = 0  # blocks that archived records belong to, whose month was dropped
     other_rules: int = 0  # blocks that another version counted by other rules: this one can not count them again
     unchecked: int = 0  # records below the counters' position that are not archived yet
     findings: list[str] = field(default_factory=list)

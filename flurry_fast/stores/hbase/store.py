@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from flurry_fast.config.hbase import HBaseAddress
 from flurry_fast.errors import StoreCorrupt, StoreUnavailable
+from flurry_fast.months import was_dropped
 from flurry_fast.stores.base import (
     INSTALLATION,
     Cells,
@@ -46,7 +47,6 @@ CALL_BYTES = 8 * 2**20  # gateways refuse messages above 100 MB
 SCAN_CELLS = 2000  # about so many of one call; rows can have hundreds of columns
 SCAN_ROWS = 1000
 SCAN_COLUMNS = 100  # a wider row comes in parts
-DROPPED_ROW = b"dropped tables"
 
 _Cell = tuple[bytes, bytes, int, bytes]
 
@@ -197,7 +197,7 @@ class HBaseStore(CellStore):
         """The table, made if it never was there."""
         if self.admin.fit(table):
             return
-        if self.get_control(DROPPED_ROW, table.encode()) is not None:
+        if was_dropped(self, table):
             raise StoreCorrupt(
                 f"Cells are to be written to {self.admin.full_name(table).decode()}, which was dropped.",
                 way_out="Reports of a dropped month came up again: restore the table, or see docs/hbase.md.",
