@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from flurry_fast.stores.hbase.wire import Client, ReplyMismatch, hbase
 
 CALL = "mutateRowsTs"
-MAX_ROW = 32_767  # bytes, HBase's own limit
+MAX_ROW = 32_000  # bytes: 32,767 less the table's name, with which HBase looks up the region
 _REPLY = 0x8001_0002  # version 1 of the binary protocol, message type 2
 _HEAD = struct.pack(f">II{len(CALL)}s", _REPLY, len(CALL), CALL.encode())
 
