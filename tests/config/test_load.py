@@ -66,7 +66,7 @@ def test_every_problem_is_told_with_its_place(tmp_path: Path) -> None:
     assert text.splitlines() == [
         f"{path}: kafka.topc: unknown setting, did you mean topic.",
         "--set consume.batch_bytes: consume.batch_bytes: '1QiB' is not understood, write it like \"64MiB\".",
-        f"{path}: counters.store: 'redis:1' names no cell store, there are sqlite:PATH and memory:.",
+        f"{path}: counters.store: 'redis:1' names no cell store, there are sqlite:PATH, hbase://HOST:PORT and memory:.",
         "environment variable FLURRY_FAST_METRICS__PORT: metrics.port: should be less than or equal to 65535.",
     ]
 

@@ -48,7 +48,7 @@ class Fault:
 
 
 class FaultProxy:
-    """Listens on loopback, in threads of its own; a context manager. `connections` counts those that were accepted."""
+    """Listens on loopback, in threads of its own; a context manager. `connections` and `calls` are counted."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -60,6 +60,7 @@ class FaultProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
+        self.calls = 0
         self.down = False  # new connections end at once
 
     def spoil(self, kind: Kind, method: bytes = b"", *, seconds: float = 0.0, keep: int = 0) -> Fault:
@@ -124,6 +125,7 @@ class FaultProxy:
 
     def take(self, request: bytes) -> Fault | None:
         with self._lock:
+            self.calls += 1
             for fault in self._faults:
                 if fault.method in request:
                     self._faults.remove(fault)
