@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
@@ -98,6 +98,66 @@ class InlineWorker:
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+class Crew(Protocol):
+    """Who shares the work of one job."""
+
+    def each(self, works: Sequence[Callable[[], None]]) -> list[Exception]:
+        """Do them, some at once; the errors of those that failed. After a failure no further one is begun."""
+
+
+class InlineCrew:
+    """Nobody: one after the other, on the caller's thread."""
+
+    def each(self, works: Sequence[Callable[[], None]]) -> list[Exception]:
+        for work in works:
+            try:
+                work()
+            except Exception as error:
+                return [error]
+        return []
+
+
+class ThreadCrew:
+    """The caller's thread and others, which end with the work. They are daemons, as a worker is."""
+
+    def __init__(self, name: str, size: int) -> None:
+        """`size`: how many works may be under way at once."""
+        self._name, self._size = name, size
+
+    def each(self, works: Sequence[Callable[[], None]]) -> list[Exception]:
+        waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        for work in works:
+            waiting.put(work)
+        errors: list[BaseException] = []
+
+        def share() -> None:
+            while not errors:
+                try:
+                    work = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    work()
+                except BaseException as error:
+                    errors.append(error)
+
+        others = [
+            threading.Thread(target=share, name=f"flurry-fast-{self._name}-{number}", daemon=True)
+            for number in range(1, min(self._size, len(works)))
+        ]
+        for other in others:
+            other.start()
+        share()
+        for other in others:
+            other.join()
+        failed: list[Exception] = []
+        for error in errors:
+            if not isinstance(error, Exception):
+                raise error  # no failure of the work: the process is to end
+            failed.append(error)
+        return failed
 
 
 def _settle(future: Future[T], work: Callable[[], T]) -> None:

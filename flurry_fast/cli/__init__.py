@@ -36,6 +36,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class _Commands(click.Group):
     """Imports a command's module when it is used, so that --help stays quick."""
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As a program: the process ends here. Tests and other callers use `main`."""
+        try:
+            return super().__call__(*args, **kwargs)
+        except SystemExit as end:
+            from flurry_fast.cli.leaving import leave
+
+            leave(end.code)
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)

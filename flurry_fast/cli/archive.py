@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from rich.table import Table
 
 from flurry_fast.archive.chain import chains
-from flurry_fast.archive.filesystem import LocalFileSystem
+from flurry_fast.archive.files import open_files
 from flurry_fast.archive.verify import Survey, survey, verify
 from flurry_fast.config import Settings
 from flurry_fast.config.options import settings_options
@@ -30,7 +30,7 @@ def command() -> None:
 @settings_options
 def list_partitions(settings: Settings, as_json: bool, all_topics: bool) -> None:
     """Files, reports, bytes, offsets and times of every partition."""
-    files = LocalFileSystem(settings.archive.root)
+    files = open_files(settings.archive)
     found = [survey(chain) for chain in chains(files, None if all_topics else settings.kafka.topic)]
     if as_json:
         _print_json(found)
@@ -49,7 +49,7 @@ def list_partitions(settings: Settings, as_json: bool, all_topics: bool) -> None
 @settings_options
 def verify_partitions(settings: Settings, deep: bool, as_json: bool, all_topics: bool) -> None:
     """Check chains, counts, checksums and, with --deep, every byte. Exit status 1 if anything is wrong."""
-    files = LocalFileSystem(settings.archive.root)
+    files = open_files(settings.archive)
     found = chains(files, None if all_topics else settings.kafka.topic)
     size = sum(link.bytes for chain in found for link in chain.links())
     console = Console(stderr=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from flurry_fast.archive.filesystem import LocalFileSystem
+from flurry_fast.archive.files import open_files
 from flurry_fast.cli.operating import partition_option
 from flurry_fast.cli.progress import AuditProgress
 from flurry_fast.config.model import Settings
@@ -68,7 +68,7 @@ def command(
     if manifest is not None and partitions:
         raise click.UsageError("--manifest tells of all partitions: it goes without --partition.")
     store = open_store(settings.counters, create=False)
-    topic, files = settings.kafka.topic, LocalFileSystem(settings.archive.root)
+    topic, files = settings.kafka.topic, open_files(settings.archive)
 
     def memory(state: State) -> Memory:
         return Oblivion() if resume is None else Ledger(resume, store, topic, state)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from flurry_fast.archive.chain import Chain
-from flurry_fast.archive.filesystem import LocalFileSystem
+from flurry_fast.archive.files import open_files
 from flurry_fast.config.model import Settings
 from flurry_fast.kafka import Cluster
 from flurry_fast.operations import group
@@ -61,7 +61,7 @@ def opened(settings: Settings) -> Iterator[CellStore]:
 
 def chains(settings: Settings) -> Chains:
     """The archive of the settings' topic."""
-    files = LocalFileSystem(settings.archive.root)
+    files = open_files(settings.archive)
     return lambda incarnation, partition: Chain(files, settings.kafka.topic, incarnation, partition)
 
 

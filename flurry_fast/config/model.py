@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from flurry_fast.config.hbase import parse_hbase
+from flurry_fast.config.places import ArchiveRoot
 from flurry_fast.config.units import ByteSize, Duration
 
 BYTES: dict[str, Any] = {"unit": "bytes"}
@@ -168,7 +169,11 @@ class Counters(Section):
 class Archive(Section):
     """The archive sink."""
 
-    root: Path = Field(Path("data/archive"), description="Folder of the raw data log archive (Parquet).")
+    root: ArchiveRoot = Field(
+        "data/archive",
+        description="Folder of the raw data log archive (Parquet): a local path, hdfs://HOST:PORT/FOLDER or"
+        " hdfs://NAMESERVICE/FOLDER.",
+    )
     roll_bytes: ByteSize = Field(
         128 * 2**20, ge=2**10, description="Close a file at this many wire bytes.", json_schema_extra=BYTES
     )
@@ -190,6 +195,20 @@ class Archive(Section):
     )
     retry_wait_max: Duration = Field(
         30.0, gt=0, le=600, description="Longest pause between two tries.", json_schema_extra=SECONDS
+    )
+    call_timeout: Duration = Field(
+        60.0,
+        gt=0,
+        le=3600,
+        description="Deadline of one HDFS call; what has no answer by then is tried again.",
+        json_schema_extra=SECONDS,
+    )
+    parallel_files: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Files of different partitions that are published at once on HDFS, where a close may take half a"
+        " second; local files go one after the other.",
     )
 
 

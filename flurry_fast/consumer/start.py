@@ -17,7 +17,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from flurry_fast._core import Engine, Plan, PlanError
 from flurry_fast.archive.chain import Chain
-from flurry_fast.archive.filesystem import LocalFileSystem
+from flurry_fast.archive.files import is_remote, open_files
+from flurry_fast.archive.filesystem import ArchiveFileSystem
 from flurry_fast.broker import BrokerNotRunning
 from flurry_fast.config.model import Kafka, PlanFile, Settings
 from flurry_fast.consumer.loop import Consumer
@@ -29,7 +30,7 @@ from flurry_fast.consumer.topic import check_topic
 from flurry_fast.errors import ConfigError, ConfigProblem
 from flurry_fast.kafka import Cluster, KafkaUnavailable, TopicIdentity, client_config
 from flurry_fast.metrics import Metrics, serve
-from flurry_fast.ports import Clock, SystemClock, ThreadWorker, Worker
+from flurry_fast.ports import Clock, InlineCrew, SystemClock, ThreadCrew, ThreadWorker, Worker
 from flurry_fast.registry import Registration, Registry
 from flurry_fast.sinks.archive import ArchiveSink
 from flurry_fast.sinks.base import Sink
@@ -74,11 +75,14 @@ def consume(settings: Settings, stop: Callable[[], bool]) -> None:
             first_start=registration.new_incarnation,
         )
         engine = make_engine(settings, plan, registration)
-        sinks = make_sinks(settings, engine, store, registry, registration, clock)
+        files = open_files(settings.archive)
+        sinks = make_sinks(settings, engine, store, registry, registration, clock, files=files)
         for sink in sinks:
             sink.observe = metrics.observe
         source = KafkaSource(settings.kafka, statistics_interval_ms=5000)
-        consumer = assemble(settings, source, engine, sinks, registry, registration, clock, publish=monitor.publish)
+        consumer = assemble(
+            settings, source, engine, sinks, registry, registration, clock, publish=monitor.publish, files=files
+        )
         monitor.start()
         stack.callback(monitor.close)
         consumer.run(stop)
@@ -104,12 +108,17 @@ def make_sinks(
     registration: Registration,
     clock: Clock,
     worker: Callable[[str], Worker] = ThreadWorker,
+    files: ArchiveFileSystem | None = None,
 ) -> list[Sink[Any]]:
-    """The sinks of the settings, each with a worker of its own. A new kind of sink is registered here."""
+    """The sinks of the settings, each with a worker of its own. A new kind of sink is registered here.
+
+    `files` is the archive's file system, of the settings if not given.
+    """
 
     def archive() -> Sink[Any]:
         topic, place = settings.kafka.topic, worker("archive")
-        return ArchiveSink(engine, settings.archive, topic, registry, registration, place, clock)
+        crew = ThreadCrew("archive", settings.archive.parallel_files) if is_remote(settings.archive) else InlineCrew()
+        return ArchiveSink(engine, settings.archive, topic, registry, registration, place, clock, files, crew=crew)
 
     def counters() -> Sink[Any]:
         return CountersSink(engine, settings.counters, store, registry, registration, worker("counters"), clock)
@@ -128,8 +137,10 @@ def assemble(
     clock: Clock,
     *,
     publish: Callable[[LoopState], None] = lambda _: None,
+    files: ArchiveFileSystem | None = None,
 ) -> Consumer:
-    """The loop from parts that are given, real or not; nothing is read yet."""
+    """The loop from parts that are given, real or not; nothing is read yet. `files` as in `make_sinks`."""
+    archived = open_files(settings.archive) if files is None else files
     return Consumer(
         settings.consume,
         source,
@@ -138,9 +149,7 @@ def assemble(
         registration,
         registry.positions(registration),
         clock,
-        archive=lambda partition: Chain(
-            LocalFileSystem(settings.archive.root), registration.topic, registration.incarnation, partition
-        ),
+        archive=lambda partition: Chain(archived, registration.topic, registration.incarnation, partition),
         drain_seconds=settings.consume.drain_timeout or settings.kafka.session_timeout / DRAIN_SHARE,
         publish=publish,
     )

@@ -7,18 +7,21 @@ was faster. In that case we go on from where the chain stands, and ask for a rew
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from flurry_fast import trials
 from flurry_fast.archive.chain import Chain
-from flurry_fast.archive.filesystem import ArchiveFileSystem, LocalFileSystem
+from flurry_fast.archive.files import open_files
+from flurry_fast.archive.filesystem import ArchiveFileSystem
 from flurry_fast.archive.format import Format, Parquet
 from flurry_fast.archive.writer import publish
 from flurry_fast.config.model import Archive
 from flurry_fast.errors import RegistryMismatch, StoreCorrupt
-from flurry_fast.ports import Clock, Job, Worker
+from flurry_fast.ports import Clock, Crew, InlineCrew, Job, Worker
 from flurry_fast.positions import ArchivePosition
 from flurry_fast.registry import Registration, Registry
 from flurry_fast.sinks.base import Backoff, FlushReport, Rewind, Sink, SinkEvent, SinkStatus, Stop
@@ -58,8 +61,11 @@ class ArchiveSink(Sink[ArchivePosition]):
         clock: Clock,
         files: ArchiveFileSystem | None = None,
         file_format: Format | None = None,
+        crew: Crew | None = None,
     ) -> None:
-        """`files` is the local file system under `settings.root` if not given, `file_format` Parquet.
+        """`files` is the file system of `settings.root` if not given, `file_format` Parquet.
+
+        `crew`: who publishes the chunks of different partitions for the worker; one after the other if not given.
 
         Raises FileSystemRefused where names can not be claimed, StoreUnavailable.
         """
@@ -70,8 +76,10 @@ class ArchiveSink(Sink[ArchivePosition]):
         self._registration = registration
         self._worker = worker
         self._clock = clock
-        self._files = files if files is not None else LocalFileSystem(settings.root)
+        self._files = files if files is not None else open_files(settings)
         self._format = file_format if file_format is not None else Parquet(settings.compression_level)
+        self._crew = crew if crew is not None else InlineCrew()
+        self._registry_turn = threading.Lock()
         self._files.check()
         self._backoff = Backoff(clock, settings.retry_wait, settings.retry_wait_max)
         self._durable: dict[int, ArchivePosition] = {}
@@ -309,13 +317,24 @@ class ArchiveSink(Sink[ArchivePosition]):
             self._durable[partition] = positions[partition]
             self._follow(partition, positions[partition])
 
-    # --- on the worker's thread ----------------------------------------------------------------------------------
+    # --- on the threads of worker and crew -----------------------------------------------------------------------
 
     def _publish(self, batch: list[Pending]) -> None:
-        """One attempt at each chunk, until one fails. Raising means: what has no outcome is offered again."""
+        """One attempt at each chunk, until one fails. Raising means: what has no outcome is offered again.
+
+        Partitions are independent of each other; the chunks of one are claimed in their order, on one thread. What
+        ends the process is told before what can be tried again.
+        """
+        turns: dict[int, list[Pending]] = {}
         for pending in batch:
             pending.tried = False
-        for pending in batch:
+            turns.setdefault(pending.partition, []).append(pending)
+        errors = self._crew.each([partial(self._publish_turn, turn) for turn in turns.values()])
+        for error in sorted(errors, key=lambda error: not isinstance(error, FATAL)):
+            raise error
+
+    def _publish_turn(self, turn: list[Pending]) -> None:
+        for pending in turn:
             if pending.dropped:
                 continue
             started = self._clock.monotonic()
@@ -332,7 +351,8 @@ class ArchiveSink(Sink[ArchivePosition]):
 
     def _verify(self) -> None:
         if not trials.seeded("no_registry_read_before_claim"):
-            self._registry.verify(self._registration)
+            with self._registry_turn:  # one row, not worth as many connections as there are files
+                self._registry.verify(self._registration)
 
     def _look(self, partitions: list[int]) -> dict[int, ArchivePosition]:
         trials.fail_point("archive.recover.before")

@@ -51,7 +51,7 @@ def test_its_settings_are_accepted(tmp_path: Path) -> None:
     workspace = prepare(tmp_path / 'a "quoted" name')
     write_config(workspace)
     settings = load(workspace.config, {}, {}).settings
-    assert settings.archive.root == workspace.archive
+    assert settings.archive.root == str(workspace.archive)
     assert settings.consume.status_file == workspace.consumer_status
     assert settings.counters.store == f"sqlite:{workspace.store}"
     assert settings.kafka.broker_file == workspace.broker_file

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flurry_fast.archive.chain import Chain
-from flurry_fast.archive.filesystem import LocalFileSystem
+from flurry_fast.archive.files import open_files
 from flurry_fast.archive.verify import survey
 from flurry_fast.cli import main
 from flurry_fast.registry import Registry, plans
@@ -130,7 +130,7 @@ def test_a_gap_is_recorded_and_counting_goes_on(pipeline: Pipeline) -> None:
     compared = compare_store(store, pipeline.truth.count(plan, lost), plan_id=plan_id, incarnation=incarnation)
     assert compared.exact, compared.differences[:3]
     store.close()
-    files = LocalFileSystem(pipeline.settings().archive.root)
+    files = open_files(pipeline.settings().archive)
     for number in (0, 1):
         found = survey(Chain(files, "reports", incarnation, number))
         assert (found.findings, found.gap_offsets) == ([], starts[number] - counted[number])
