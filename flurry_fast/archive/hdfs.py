@@ -42,7 +42,7 @@ import pyarrow as pa
 from flurry_fast import trials
 from flurry_fast.archive.deadline import Deadline, DeadlineExceeded, TooManyAbandoned
 from flurry_fast.archive.filesystem import ArchiveFileSystem, Entry, FileSystemRefused
-from flurry_fast.archive.hdfs_errors import explain, is_native
+from flurry_fast.archive.hdfs_errors import explain, first_line, is_native
 from flurry_fast.config.places import HdfsPlace
 from flurry_fast.errors import StoreUnavailable
 
@@ -78,7 +78,7 @@ class HdfsFileSystem(ArchiveFileSystem):
                 return
             raise FileSystemRefused(f"{self.place} lets two files claim one name.")
         except (FileExistsError, FileNotFoundError) as error:
-            raise StoreUnavailable(f"HDFS failed {doing}: {_line(error)}.") from error
+            raise StoreUnavailable(f"HDFS failed {doing}: {error}.") from error
         finally:
             for probe in (first, second, name):
                 with suppress(StoreUnavailable, FileNotFoundError):
@@ -96,7 +96,7 @@ class HdfsFileSystem(ArchiveFileSystem):
             writer, block = self._call(doing, make)
         except (FileExistsError, FileNotFoundError) as error:
             # Names are random: it is ours, from a request whose answer was lost, or was swept. Another name will do.
-            raise StoreUnavailable(f"HDFS failed {doing}: {_line(error)}.") from error
+            raise StoreUnavailable(f"HDFS failed {doing}: {error}.") from error
         return pa.PythonFile(_Writer(self, self.describe(path), writer, block), mode="w")
 
     def make_durable(self, path: str) -> None:
@@ -122,7 +122,7 @@ class HdfsFileSystem(ArchiveFileSystem):
             return False
         except FileNotFoundError as error:
             # The temporary file is gone: perhaps it has the name already, from a request whose answer was lost.
-            raise StoreUnavailable(f"HDFS failed {doing}: {_line(error)}.") from error
+            raise StoreUnavailable(f"HDFS failed {doing}: {error}.") from error
         trials.fail_point("files.link.after")
         trials.fail_point("files.claim.durable")
         return True
@@ -174,12 +174,14 @@ class HdfsFileSystem(ArchiveFileSystem):
                 if self._client is client:
                     self._client = None
             raise StoreUnavailable(f"HDFS did not answer within {self._deadline.seconds:g} s, {doing}.") from None
-        except (FileNotFoundError, FileExistsError):
-            raise
+        except FileNotFoundError as error:
+            raise FileNotFoundError(first_line(str(error))) from error
+        except FileExistsError as error:
+            raise FileExistsError(first_line(str(error))) from error
         except BaseException as error:
             if not is_native(error):
                 raise
-            raise explain(error, doing, str(self.place)) from error
+            raise explain(error, doing) from error
 
     def _call(self, doing: str, work: Callable[[hdfs_native.Client], T]) -> T:
         return self.call(doing, lambda: work(self._connected()))
@@ -233,10 +235,6 @@ def _touch(client: hdfs_native.Client, path: str) -> None:
 
 def _delete(client: hdfs_native.Client, path: str) -> None:
     client.delete(path, False)
-
-
-def _line(error: BaseException) -> str:
-    return str(error).partition("\n")[0].strip().rstrip(".")
 
 
 class _Writer(io.RawIOBase):
@@ -312,7 +310,7 @@ class _Writer(io.RawIOBase):
             self._writer = None
             if isinstance(error, FileNotFoundError | FileExistsError):
                 # Removed under our hands, or the NameNode has given it to somebody else.
-                raise StoreUnavailable(f"HDFS failed {step} {self._name}: {_line(error)}.") from error
+                raise StoreUnavailable(f"HDFS failed {step} {self._name}: {error}.") from error
             raise
 
 
@@ -347,7 +345,7 @@ class _Reader(io.RawIOBase):
         try:
             content = self._files.call(f"reading {self._name}", lambda: self._reader.read_range(start, count))
         except FileNotFoundError as error:
-            raise StoreUnavailable(f"HDFS failed reading {self._name}: {_line(error)}.") from error
+            raise StoreUnavailable(f"HDFS failed reading {self._name}: {error}.") from error
         self._at += len(content)
         return content
 

@@ -58,15 +58,12 @@ def is_native(error: BaseException) -> bool:
     return isinstance(error, OSError | RuntimeError) or type(error).__name__ == "PanicException"
 
 
-def explain(error: BaseException, doing: str, where: str) -> StoreUnavailable:
-    """One sentence: what HDFS refused while `doing` something, and the way out where it is known.
-
-    `where` is the archive's root, for what concerns all of it.
-    """
+def explain(error: BaseException, doing: str) -> StoreUnavailable:
+    """One sentence: what HDFS refused while `doing` something, and the way out where it is known."""
     text = str(error)
     for pattern, meaning, way_out in KNOWN:
         if pattern.search(text):
-            return StoreUnavailable(f"HDFS failed {doing}. {meaning} ({where}): {first_line(text)}.", way_out=way_out)
+            return StoreUnavailable(f"HDFS failed {doing}. {meaning}: {first_line(text)}.", way_out=way_out)
     return StoreUnavailable(f"HDFS failed {doing}: {first_line(text)}.")
 
 

@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from places import Place
 from rows import chunk_of
 
 from flurry_fast.archive import filesystem as fs
 from flurry_fast.archive.chain import Chain, chains
-from flurry_fast.archive.filesystem import FileSystemRefused, LocalFileSystem
+from flurry_fast.archive.filesystem import ArchiveFileSystem, FileSystemRefused, LocalFileSystem
 from flurry_fast.archive.verify import survey, verify
 from flurry_fast.archive.writer import publish, record_gap
 from flurry_fast.cli import main
@@ -104,15 +105,16 @@ class Crash(BaseException):
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_crash_at_any_step_leaves_a_legal_chain(
-    chain: Chain, bodies: list[bytes], step: str, after: bool, monkeypatch: pytest.MonkeyPatch
+    place: Place, chain: Chain, bodies: list[bytes], step: str, after: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    kind = type(place.files)
     chain.begin(0)
     publish(chain, chunk_of(bodies[:5]), fine)
     with monkeypatch.context() as patch:
-        real: Callable[..., Any] = getattr(LocalFileSystem, step)
+        real: Callable[..., Any] = getattr(kind, step)
         dead = False
 
-        def die(self: LocalFileSystem, *arguments: str) -> Any:
+        def die(self: ArchiveFileSystem, *arguments: str) -> Any:
             nonlocal dead
             if dead:
                 raise Crash  # nothing runs after a crash, no clean-up either
@@ -122,17 +124,17 @@ def test_a_crash_at_any_step_leaves_a_legal_chain(
             dead = True
             raise Crash
 
-        patch.setattr(LocalFileSystem, step, die)
+        patch.setattr(kind, step, die)
         for other in ("claim", "remove"):
             if other != step:
-                honest: Callable[..., Any] = getattr(LocalFileSystem, other)
+                honest: Callable[..., Any] = getattr(kind, other)
 
-                def alive(self: LocalFileSystem, *arguments: str, _run: Any = honest) -> Any:
+                def alive(self: ArchiveFileSystem, *arguments: str, _run: Any = honest) -> Any:
                     if dead:
                         raise Crash
                     return _run(self, *arguments)
 
-                patch.setattr(LocalFileSystem, other, alive)
+                patch.setattr(kind, other, alive)
         with pytest.raises(Crash):
             publish(chain, chunk_of(bodies[5:9], 5), fine)
     position = chain.locate()
@@ -147,7 +149,7 @@ def test_a_crash_at_any_step_leaves_a_legal_chain(
     left = [name for name in names(chain) if name.startswith(".tmp-")]
     assert len(left) <= 1
     for name in left:
-        os.utime(chain.files.describe(f"{chain.folder}/{name}"), (1_000, 1_000))
+        place.age(f"{chain.folder}/{name}", 1_000)
     assert chain.sweep(1_000 + 86_400) == 0
     assert chain.sweep(1_000 + 86_401) == len(left)
     assert survey(chain).rows == 12
@@ -158,43 +160,44 @@ def test_an_ambiguous_claim_is_settled_by_the_footer(
     chain: Chain, bodies: list[bytes], landed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain.begin(0)
-    real = LocalFileSystem.claim
+    kind = type(chain.files)
+    real = kind.claim
 
-    def time_out(self: LocalFileSystem, temporary: str, path: str) -> bool:
+    def time_out(self: ArchiveFileSystem, temporary: str, path: str) -> bool:
         if landed:
             real(self, temporary, path)
         raise StoreUnavailable("no answer in time")
 
-    monkeypatch.setattr(LocalFileSystem, "claim", time_out)
+    monkeypatch.setattr(kind, "claim", time_out)
     if landed:
         assert publish(chain, chunk_of(bodies[:5]), fine).ours
     else:
         with pytest.raises(StoreUnavailable):
             publish(chain, chunk_of(bodies[:5]), fine)
         assert chain.locate() == ArchivePosition(0)
-    monkeypatch.setattr(LocalFileSystem, "claim", real)
+    monkeypatch.setattr(kind, "claim", real)
     again = publish(chain, chunk_of(bodies[:5]), fine)
     assert again.ours != landed
     assert again.position.position == 5
     # Another's file under the name: a time-out is no success.
-    monkeypatch.setattr(LocalFileSystem, "claim", time_out)
+    monkeypatch.setattr(kind, "claim", time_out)
     other = publish(chain, chunk_of(bodies[:3]), fine)
     assert not other.ours
     assert other.position.position == 5
 
 
-def test_a_name_that_nfs_gave_twice_is_ours(files: LocalFileSystem) -> None:
-    files.create("a/tmp").close()
-    os.link(files.root / "a/tmp", files.root / "a/name")
-    assert files.claim("a/tmp", "a/name")
-    files.create("a/tmp").close()
-    assert not files.claim("a/tmp", "a/name")
-    assert (files.root / "a/tmp").exists()
+def test_a_name_that_nfs_gave_twice_is_ours(local: LocalFileSystem) -> None:
+    local.create("a/tmp").close()
+    os.link(local.root / "a/tmp", local.root / "a/name")
+    assert local.claim("a/tmp", "a/name")
+    local.create("a/tmp").close()
+    assert not local.claim("a/tmp", "a/name")
+    assert (local.root / "a/tmp").exists()
 
 
-def test_a_file_system_without_links_is_refused(files: LocalFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
-    files.check()
-    assert list(files.root.iterdir()) == []
+def test_a_file_system_without_links_is_refused(local: LocalFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    local.check()
+    assert list(local.root.iterdir()) == []
 
     def no_links(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
@@ -204,11 +207,11 @@ def test_a_file_system_without_links_is_refused(files: LocalFileSystem, monkeypa
 
     monkeypatch.setattr(fs.os, "link", no_links)
     with pytest.raises(FileSystemRefused, match="no hard links"):
-        files.check()
+        local.check()
     monkeypatch.setattr(fs.os, "link", overwriting)
     with pytest.raises(FileSystemRefused, match="two files claim one name"):
-        files.check()
-    assert list(files.root.iterdir()) == []
+        local.check()
+    assert list(local.root.iterdir()) == []
 
 
 def test_lost_offsets_are_claimed_with_a_reason(chain: Chain, bodies: list[bytes]) -> None:
@@ -224,10 +227,10 @@ def test_lost_offsets_are_claimed_with_a_reason(chain: Chain, bodies: list[bytes
     assert chain.footer(5).gap == "retention passed the position"
 
 
-def test_files_without_an_origin_stop_the_partition(chain: Chain, bodies: list[bytes]) -> None:
+def test_files_without_an_origin_stop_the_partition(place: Place, chain: Chain, bodies: list[bytes]) -> None:
     chain.begin(0)
     publish(chain, chunk_of(bodies[:5]), fine)
-    Path(chain.files.describe(f"{chain.folder}/origin")).unlink()
+    place.delete(f"{chain.folder}/origin")
     with pytest.raises(PositionMissing, match="no `origin`"):
         chain.locate()
     assert "no origin" in survey(chain).findings[0].fault
@@ -237,15 +240,15 @@ def faults(chain: Chain, deep: bool = False) -> str:
     return "; ".join(finding.fault for finding in verify(chain, deep=deep).findings)
 
 
-def three_files(chain: Chain, bodies: list[bytes]) -> list[Path]:
+def three_files(chain: Chain, bodies: list[bytes]) -> list[str]:
     chain.begin(0)
     for start in (0, 5, 10):
         publish(chain, chunk_of(bodies[start : start + 5], start), fine)
-    return [Path(chain.files.describe(link.path)) for link in chain.links()]
+    return [link.path for link in chain.links()]
 
 
-def test_a_missing_file_is_found(chain: Chain, bodies: list[bytes]) -> None:
-    three_files(chain, bodies)[1].unlink()
+def test_a_missing_file_is_found(place: Place, chain: Chain, bodies: list[bytes]) -> None:
+    place.delete(three_files(chain, bodies)[1])
     assert "offsets are missing" in faults(chain)
 
 
@@ -255,28 +258,31 @@ def test_an_overlap_is_found(chain: Chain, bodies: list[bytes]) -> None:
     assert "archived twice" in faults(chain)
 
 
-def test_a_torn_file_is_found(chain: Chain, bodies: list[bytes]) -> None:
+def test_a_torn_file_is_found(place: Place, chain: Chain, bodies: list[bytes]) -> None:
     path = three_files(chain, bodies)[2]
-    path.write_bytes(path.read_bytes()[:-20])
+    place.put(path, place.get(path)[:-20])
     assert "no Parquet file" in faults(chain)
     with pytest.raises(StoreCorrupt):
         chain.locate()
 
 
-def test_a_renamed_file_is_found(chain: Chain, bodies: list[bytes]) -> None:
-    paths = three_files(chain, bodies)
-    paths[2].rename(paths[2].with_name(f"{15:020d}.parquet"))
+def test_a_renamed_file_is_found(place: Place, chain: Chain, bodies: list[bytes]) -> None:
+    place.move(three_files(chain, bodies)[2], chain.path(15))
     assert "moved or renamed" in faults(chain)
 
 
-def rewrite(path: Path, change: Callable[[pa.Table], pa.Table], metadata: dict[bytes, bytes] | None = None) -> None:
+def rewrite(
+    place: Place, path: str, change: Callable[[pa.Table], pa.Table], metadata: dict[bytes, bytes] | None = None
+) -> None:
     """Write the file again with other rows under the same footer."""
-    table = pq.read_table(path)
-    footer = {k: v for k, v in pq.read_metadata(path).metadata.items() if k.startswith(b"flurry")} | (metadata or {})
-    changed = change(table)
-    with pq.ParquetWriter(path, changed.schema, store_schema=False) as out:
+    stored = pa.BufferReader(place.get(path))
+    table = pq.read_table(stored)
+    footer = {k: v for k, v in pq.read_metadata(stored).metadata.items() if k.startswith(b"flurry")} | (metadata or {})
+    changed, sink = change(table), pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, changed.schema, store_schema=False) as out:
         out.write_table(changed)
         out.add_key_value_metadata(footer)
+    place.put(path, sink.getvalue().to_pybytes())
 
 
 def without_last(table: pa.Table) -> pa.Table:
@@ -292,28 +298,28 @@ def other_agent(table: pa.Table) -> pa.Table:
     return table.set_column(place, table.schema.field(place), pa.array([7] * len(table), pa.int32()))
 
 
-def test_a_lost_row_is_found(chain: Chain, bodies: list[bytes]) -> None:
+def test_a_lost_row_is_found(place: Place, chain: Chain, bodies: list[bytes]) -> None:
     path = three_files(chain, bodies)[1]
-    rewrite(path, without_last)
+    rewrite(place, path, without_last)
     assert "holds 4 rows, its footer says 5" in faults(chain)
-    rewrite(path, lambda table: table, {b"flurry_fast.rows": b"4"})
+    rewrite(place, path, lambda table: table, {b"flurry_fast.rows": b"4"})
     assert "ends with offset 8" in faults(chain)
     assert "checksum" in faults(chain)
 
 
-def test_a_row_that_is_there_twice_is_found(chain: Chain, bodies: list[bytes]) -> None:
-    rewrite(three_files(chain, bodies)[1], first_again)
+def test_a_row_that_is_there_twice_is_found(place: Place, chain: Chain, bodies: list[bytes]) -> None:
+    rewrite(place, three_files(chain, bodies)[1], first_again)
     assert "5 rows, 4 distinct offsets" in faults(chain)
 
 
-def test_changed_bytes_are_found_by_a_deep_verification(chain: Chain, bodies: list[bytes]) -> None:
-    rewrite(three_files(chain, bodies)[1], other_agent)
+def test_changed_bytes_are_found_by_a_deep_verification(place: Place, chain: Chain, bodies: list[bytes]) -> None:
+    rewrite(place, three_files(chain, bodies)[1], other_agent)
     assert faults(chain) == ""
     assert "can not be restored: the row of offset 5" in faults(chain, deep=True)
 
 
-def test_dropped_columns_are_found(chain: Chain, bodies: list[bytes]) -> None:
-    rewrite(three_files(chain, bodies)[1], lambda table: table.drop_columns(["package"]))
+def test_dropped_columns_are_found(place: Place, chain: Chain, bodies: list[bytes]) -> None:
+    rewrite(place, three_files(chain, bodies)[1], lambda table: table.drop_columns(["package"]))
     assert "other columns" in faults(chain)
 
 
@@ -330,22 +336,24 @@ def test_dropped_columns_are_found(chain: Chain, bodies: list[bytes]) -> None:
     ],
 )
 def test_a_footer_that_contradicts_is_found(
-    chain: Chain, bodies: list[bytes], key: bytes, value: bytes, fault: str
+    place: Place, chain: Chain, bodies: list[bytes], key: bytes, value: bytes, fault: str
 ) -> None:
-    rewrite(three_files(chain, bodies)[1], lambda table: table, {b"flurry_fast." + key: value})
+    rewrite(place, three_files(chain, bodies)[1], lambda table: table, {b"flurry_fast." + key: value})
     assert fault in faults(chain, deep=True)
 
 
-def test_foreign_parquet_is_no_part_of_the_archive(chain: Chain) -> None:
+def test_foreign_parquet_is_no_part_of_the_archive(place: Place, chain: Chain) -> None:
     chain.begin(0)
-    pq.write_table(pa.table({"x": [1]}), chain.files.describe(chain.path(0)))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"x": [1]}), sink)
+    place.put(chain.path(0), sink.getvalue().to_pybytes())
     with pytest.raises(StoreCorrupt, match="no file of the archive"):
         chain.locate()
 
 
-def test_ls_and_verify_on_the_command_line(tmp_path: Path, bodies: list[bytes]) -> None:
-    files = LocalFileSystem(tmp_path)
-    overrides = ["--set", f"archive.root={tmp_path}", "--set", "kafka.topic=reports"]
+def test_ls_and_verify_on_the_command_line(place: Place, bodies: list[bytes]) -> None:
+    files = place.files
+    overrides = ["--set", f"archive.root={place.root}", "--set", "kafka.topic=reports"]
     runner = CliRunner()
     empty = runner.invoke(main, ["archive", "verify", *overrides])
     assert (empty.exit_code, "There is no archive" in empty.output) == (1, True)
@@ -368,14 +376,17 @@ def test_ls_and_verify_on_the_command_line(tmp_path: Path, bodies: list[bytes]) 
     assert checked.exit_code == 0, checked.output
     assert "10 reports in 2 files of 2 partitions, restored byte for byte: all as it must be." in checked.output
 
-    Path(files.describe(Chain(files, "reports", 7, 1).path(0))).write_bytes(b"not Parquet")
+    place.put(Chain(files, "reports", 7, 1).path(0), b"not Parquet")
     broken = runner.invoke(main, ["archive", "verify", "--json", *overrides])
     assert broken.exit_code == 1
     assert [json.loads(line)["ok"] for line in broken.stdout.splitlines()] == [True, False]
     assert runner.invoke(main, ["archive", "ls", *overrides]).exit_code == 0
 
 
-def test_an_unreachable_file_system_says_nothing_about_the_chain(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_file_system_says_nothing_about_the_chain(
+    local: LocalFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = Chain(local, "reports", 0xBEEF, 3)
     chain.begin(0)
 
     def broken(*_: object) -> None:

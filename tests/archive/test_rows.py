@@ -17,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from places import LocalPlace
 from rows import SECRET, TIMES, batch_of, chunk_of
 
 from flurry_fast._core import RestoreError, RowChecksum, archive_batch, archive_schema, restore_batch
@@ -44,6 +45,12 @@ def mutated(bodies: list[bytes], count: int, seed: int = 5) -> list[bytes]:
 @pytest.fixture(scope="module")
 def payloads(bodies: list[bytes]) -> list[bytes]:
     return bodies + mutated(bodies, 2_000)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> LocalPlace:
+    """Other programs read it there, too."""
+    return LocalPlace(tmp_path / "archive")
 
 
 @pytest.fixture
