@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from flurry_fast import ports
-from flurry_fast.ports import InlineWorker, SystemClock, ThreadWorker, Worker
+from flurry_fast.ports import Crew, InlineCrew, InlineWorker, SystemClock, ThreadCrew, ThreadWorker, Worker
 
 
 @pytest.mark.parametrize("worker", [InlineWorker(), ThreadWorker("test")])
@@ -46,3 +46,42 @@ def test_the_clock_is_the_machines() -> None:
     clock.sleep(0.001)
     assert clock.monotonic() > before
     assert clock.time() > 1_700_000_000
+
+
+@pytest.mark.parametrize("crew", [InlineCrew(), ThreadCrew("test", 1), ThreadCrew("test", 4), ThreadCrew("test", 99)])
+def test_a_crew_does_all_there_is_and_begins_nothing_after_a_failure(crew: Crew) -> None:
+    done: set[int] = set()
+    assert crew.each([]) == []
+    assert crew.each([lambda i=i: done.add(i) for i in range(50)]) == []
+    assert done == set(range(50))
+
+    def fail() -> None:
+        raise ValueError("bad luck")
+
+    done.clear()
+    errors = crew.each([fail] + [lambda i=i: done.add(i) for i in range(10_000)])
+    assert [str(error) for error in errors] == ["bad luck"]
+    assert len(done) < 10_000
+
+
+def test_a_crew_works_at_once_and_tells_every_error() -> None:
+    gate = threading.Barrier(3)
+
+    def fail(number: int) -> None:
+        gate.wait(60)  # all three are under way
+        raise ValueError(str(number))
+
+    errors = ThreadCrew("test", 3).each([lambda n=n: fail(n) for n in range(3)])
+    assert sorted(str(error) for error in errors) == ["0", "1", "2"]
+
+
+def test_what_ends_the_process_comes_out_of_a_crew() -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill() -> None:
+        raise Killed
+
+    for crew in (InlineCrew(), ThreadCrew("test", 2)):
+        with pytest.raises(Killed):
+            crew.each([kill, lambda: None])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flurry_fast._core import Plan
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 Command = Callable[["Operator"], None]
 TURNS = 300  # of the bounded consumer, before somebody presses Ctrl-C
-SETTINGS = Settings().model_copy(update={"archive": Settings().archive.model_copy(update={"root": Path("archive")})})
+SETTINGS = Settings().model_copy(update={"archive": Settings().archive.model_copy(update={"root": "archive"})})
 
 
 class Operator(Actor):

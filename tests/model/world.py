@@ -44,7 +44,7 @@ class Settings(NamedTuple):
 
     consume: Consume = Consume(batch_messages=8, unhealthy_after=0.5)
     counters: Counters = Counters(flush_age=3.0, chunk_rows=2, retry_wait=0.5)
-    archive: Archive = Archive(root=Path("archive"), roll_age=5.0, retry_wait=0.5)
+    archive: Archive = Archive(root="archive", roll_age=5.0, retry_wait=0.5)
 
 
 SETTINGS = Settings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from importlib import resources
@@ -17,7 +18,8 @@ from flurry_fast.archive.filesystem import LocalFileSystem
 from flurry_fast.archive.verify import verify
 from flurry_fast.archive.writer import publish
 from flurry_fast.config.model import Archive
-from flurry_fast.errors import RegistryMismatch, StoreUnavailable
+from flurry_fast.errors import RegistryMismatch, StoreCorrupt, StoreUnavailable
+from flurry_fast.ports import Crew, ThreadCrew
 from flurry_fast.positions import ArchivePosition
 from flurry_fast.registry import Registry
 from flurry_fast.sinks.archive import ArchiveSink
@@ -71,7 +73,7 @@ class ManualWorker:
 class Process:
     """One consumer process without Kafka: an engine and its archive sink."""
 
-    def __init__(self, root: Path, store: MemoryStore, **settings: Any) -> None:
+    def __init__(self, root: Path, store: MemoryStore, crew: Crew | None = None, **settings: Any) -> None:
         self.identity = 0xBEEF
         self.plan = Plan.parse(PLAN)
         registry = Registry(store, "reports", lambda: self.identity)
@@ -90,6 +92,7 @@ class Process:
             self.worker,
             self.clock,
             self.files,
+            crew=crew,
         )
         self.reports: list[FlushReport] = []
         self.sink.observe = self.reports.append
@@ -378,3 +381,98 @@ def test_old_temporary_files_are_swept_at_assignment(process: Process, bodies: l
     process.engine.drop(3)
     process.own()
     assert [entry.name for entry in process.files.list("reports/0000beef/p=00003")] == ["origin"]
+
+
+def test_files_of_several_partitions_are_published_at_once(
+    tmp_path: Path, store: MemoryStore, bodies: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process(tmp_path / "archive", store, ThreadCrew("test", 4))
+    for partition in range(4):
+        process.own(partition)
+        process.read(bodies[: 10 + partition], 0, partition)
+    gate = threading.Barrier(4)
+    real = LocalFileSystem.claim
+
+    def together(self: LocalFileSystem, temporary: str, path: str) -> bool:
+        gate.wait(60)
+        return real(self, temporary, path)
+
+    monkeypatch.setattr(LocalFileSystem, "claim", together)
+    assert process.age() == []
+    assert [process.sink.durable(partition) for partition in range(4)] == [10, 11, 12, 13]
+    assert all(verify(process.chain(partition), deep=True).ok for partition in range(4))
+
+
+def test_chunks_of_one_partition_are_claimed_in_their_order(
+    tmp_path: Path, store: MemoryStore, bodies: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process(tmp_path / "archive", store, ThreadCrew("test", 4))
+    process.own(2)
+    process.own(3)
+    for start in range(0, 40, 10):
+        for partition in (2, 3):
+            process.read(bodies[start : start + 10], start, partition)
+            process.sink._take([partition])
+    claimed: list[str] = []
+    real = LocalFileSystem.claim
+
+    def noting(self: LocalFileSystem, temporary: str, path: str) -> bool:
+        claimed.append(path)
+        return real(self, temporary, path)
+
+    monkeypatch.setattr(LocalFileSystem, "claim", noting)
+    process.age()
+    assert process.sink.durable(2) == process.sink.durable(3) == 40
+    for partition in (2, 3):
+        own = [path for path in claimed if f"p={partition:05d}" in path]
+        assert own == sorted(own)
+        assert len(own) == 4
+        assert verify(process.chain(partition), deep=True).rows == 40
+
+
+@pytest.mark.parametrize("fatal", [RegistryMismatch, StoreCorrupt])
+def test_what_ends_the_process_is_told_before_what_can_be_tried_again(
+    tmp_path: Path, store: MemoryStore, bodies: list[bytes], monkeypatch: pytest.MonkeyPatch, fatal: type[Exception]
+) -> None:
+    process = Process(tmp_path / "archive", store, ThreadCrew("test", 3))
+    for partition in range(3):
+        process.own(partition)
+        process.read(bodies[:10], 0, partition)
+    gate = threading.Barrier(3)
+
+    def broken(self: LocalFileSystem, temporary: str, path: str) -> bool:
+        gate.wait(60)
+        if "p=00001" in path:
+            threading.Event().wait(0.05)  # not the first to fail
+            raise fatal("no going on")
+        raise StoreUnavailable("the disk is gone")
+
+    monkeypatch.setattr(LocalFileSystem, "claim", broken)
+    with pytest.raises(fatal):
+        process.age()
+
+
+def test_one_partitions_failure_leaves_the_others_files(
+    tmp_path: Path, store: MemoryStore, bodies: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process(tmp_path / "archive", store, ThreadCrew("test", 4))
+    for partition in range(4):
+        process.own(partition)
+        process.read(bodies[:10], 0, partition)
+    real, gate = LocalFileSystem.make_durable, threading.Barrier(4)
+
+    def full(self: LocalFileSystem, path: str) -> None:
+        gate.wait(60)
+        if "p=00000" in path:
+            raise StoreUnavailable("no space left")
+        real(self, path)
+
+    monkeypatch.setattr(LocalFileSystem, "make_durable", full)
+    process.age()
+    assert [process.sink.durable(partition) for partition in range(4)] == [0, 10, 10, 10]
+    assert "no space left" in (process.sink.status().last_error or "")
+    monkeypatch.undo()
+    process.age()
+    assert process.sink.durable(0) == 10
+    names = [entry.name for entry in process.files.list(process.chain(0).folder)]
+    assert sorted(names) == [f"{0:020d}.parquet", "origin"], "a new temporary name for each attempt, and none left"
