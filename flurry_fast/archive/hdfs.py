@@ -39,7 +39,6 @@ from typing import Any, TypeVar
 import hdfs_native
 import pyarrow as pa
 
-from flurry_fast import trials
 from flurry_fast.archive.deadline import Deadline, DeadlineExceeded, TooManyAbandoned
 from flurry_fast.archive.filesystem import ArchiveFileSystem, Entry, FileSystemRefused
 from flurry_fast.archive.hdfs_errors import explain, first_line, is_native
@@ -118,13 +117,10 @@ class HdfsFileSystem(ArchiveFileSystem):
         except FileExistsError:
             # Whoever has it may have it since a moment ago: it must be in the edit log before we go on from it.
             self.make_durable(path)
-            trials.fail_point("files.claim.durable")
             return False
         except FileNotFoundError as error:
             # The temporary file is gone: perhaps it has the name already, from a request whose answer was lost.
             raise StoreUnavailable(f"HDFS failed {doing}: {error}.") from error
-        trials.fail_point("files.link.after")
-        trials.fail_point("files.claim.durable")
         return True
 
     def list(self, folder: str) -> list[Entry]:

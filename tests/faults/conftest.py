@@ -47,6 +47,24 @@ class HdfsStack:
     def signal(self, name: str, number: signal.Signals) -> None:
         os.kill(self._status()["processes"][name]["pid"], number)
 
+    def configure(self, **properties: str) -> None:
+        """Set properties of hdfs-site.xml (`__` for a full stop); none: as it was.
+
+        They count for processes that are started from now on.
+        """
+        file = Path(self._folder) / "conf/hdfs/hdfs-site.xml"
+        saved = file.with_suffix(".saved")
+        if saved.exists():
+            saved.replace(file)
+        if properties:
+            text = file.read_text()
+            saved.write_text(text)
+            added = "".join(
+                f"<property><name>{name.replace('__', '.')}</name><value>{value}</value></property>"
+                for name, value in properties.items()
+            )
+            file.write_text(text.replace("</configuration>", f"{added}</configuration>"))
+
     def admin(self, *arguments: str) -> None:
         """`hdfs dfsadmin ...`."""
         self._run("java", "hdfs", "org.apache.hadoop.hdfs.tools.DFSAdmin", *arguments)
@@ -66,6 +84,7 @@ def stack(running_stack: HdfsStack) -> Iterator[HdfsStack]:
     try:
         yield running_stack
     finally:
+        running_stack.configure()
         for name in ("nn", "dn1", "dn2"):
             running_stack.signal(name, signal.SIGCONT) if _is_up(running_stack, name) else None
             running_stack.start(name)

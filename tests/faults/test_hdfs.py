@@ -95,6 +95,26 @@ def test_no_datanode_is_left(stack: HdfsStack, archiver: Archiver) -> None:
     archiver.check()
 
 
+def test_disks_are_full(stack: HdfsStack, archiver: Archiver) -> None:
+    def restart() -> None:
+        for name in ("dn1", "dn2"):
+            stack.kill(name)
+            stack.start(name)
+
+    stack.configure(dfs__datanode__du__reserved=str(2**60))
+    restart()
+    archiver.read(1_000)
+    archiver.fail()
+    wait_for(
+        lambda: "There are 2 datanode(s) running" in (archiver.sink.status().last_error or ""), "refusal", archiver.turn
+    )
+    assert "No DataNode takes a block" in (archiver.sink.status().last_error or "")
+    stack.configure()
+    restart()
+    archiver.go_on(2_000)
+    archiver.check()
+
+
 def test_the_namenode_is_killed_and_started(stack: HdfsStack, archiver: Archiver) -> None:
     with Meanwhile(lambda: stack.kill("nn"), lambda: stack.start("nn")) as fault:
         while not fault.over:
