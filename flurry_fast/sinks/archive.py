@@ -7,7 +7,6 @@ was faster. In that case we go on from where the chain stands, and ask for a rew
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
@@ -79,7 +78,6 @@ class ArchiveSink(Sink[ArchivePosition]):
         self._files = files if files is not None else open_files(settings)
         self._format = file_format if file_format is not None else Parquet(settings.compression_level)
         self._crew = crew if crew is not None else InlineCrew()
-        self._registry_turn = threading.Lock()
         self._files.check()
         self._backoff = Backoff(clock, settings.retry_wait, settings.retry_wait_max)
         self._durable: dict[int, ArchivePosition] = {}
@@ -351,8 +349,7 @@ class ArchiveSink(Sink[ArchivePosition]):
 
     def _verify(self) -> None:
         if not trials.seeded("no_registry_read_before_claim"):
-            with self._registry_turn:  # one row, not worth as many connections as there are files
-                self._registry.verify(self._registration)
+            self._registry.verify(self._registration)
 
     def _look(self, partitions: list[int]) -> dict[int, ArchivePosition]:
         trials.fail_point("archive.recover.before")
