@@ -11,7 +11,8 @@ class FlurryFastError(Exception):
     """Base of every error that this package raises on purpose.
 
     `message` says what is wrong in one sentence, `way_out` what to do about it (None: nothing but to look).
-    `exit_code` is what a command exits with: 1 operational, 2 usage or configuration.
+    `exit_code` is what a command exits with: 1 operational, 2 usage or configuration, 3 somebody must look before it is
+    started again, 4 what it was started with is over: started again, it either goes on or says why it can not.
     """
 
     exit_code: ClassVar[int] = 1
@@ -61,12 +62,16 @@ class StoreUnavailable(StoreError):
 class StoreCorrupt(StoreError):
     """The store holds what the scheme rules out (equal timestamp, other bytes; a failed self-check). Never retried."""
 
+    exit_code = 3
+
 
 # --- registry and positions --------------------------------------------------------------------------------------
 
 
 class RegistryMismatch(FlurryFastError):
     """Topic, generation or plan are not what this process started with: its state must be dropped."""
+
+    exit_code = 4
 
 
 class PositionMissing(FlurryFastError):

@@ -25,6 +25,7 @@ RESERVED_LIBRDKAFKA = {
     "group.id": "use kafka.group",
     "group.instance.id": "use kafka.instance_id",
     "session.timeout.ms": "use kafka.session_timeout",
+    "group.protocol": "use kafka.protocol",
     "enable.auto.commit": "positions are committed only after every sink has them",
     "enable.auto.offset.store": "positions are committed only after every sink has them",
     "auto.offset.reset": "a reset would lose or repeat records, it is always error",
@@ -59,11 +60,21 @@ class Kafka(Section):
         10.0,
         ge=1,
         le=1800,
-        description="A consumer silent for this long loses its partitions; a third of it is what a revoke may drain.",
+        description="A consumer silent for this long loses its partitions; a third of it is what a revoke may drain."
+        " With the new protocol the brokers' own holds instead.",
         json_schema_extra=SECONDS,
     )
+    protocol: Literal["auto", "classic", "consumer"] = Field(
+        "auto",
+        description="How the group is kept: `classic`, or `consumer` for the new protocol of KIP-848 (Kafka 4.0)."
+        " auto: consumer where the brokers offer it with a session no longer than session_timeout and no instance_id is"
+        " set, else classic.",
+    )
     instance_id: str | None = Field(
-        None, description="Static member name: a restarted process takes its partitions back at once. One per process."
+        None,
+        min_length=1,
+        description="Static member name: a restarted process takes its partitions back at once. One per process; with"
+        " several workers the beginning of their names (unset: the host's name).",
     )
     librdkafka: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="Passed to librdkafka as they are (TLS, SASL, fetch tuning)."
@@ -87,6 +98,12 @@ class Consume(Section):
     sinks: tuple[Literal["counters", "archive"], ...] = Field(
         ("counters", "archive"), min_length=1, description="What this process writes, in its own consumer group."
     )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Processes on this host; above 1 they are supervised. Everything else holds for each of them.",
+    )
     batch_messages: int = Field(10_000, ge=1, le=1_000_000, description="Most messages of one turn of the loop.")
     batch_bytes: ByteSize = Field(
         16 * 2**20, ge=2**16, le=2**30, description="Most payload bytes of one turn.", json_schema_extra=BYTES
@@ -97,13 +114,14 @@ class Consume(Section):
     memory: ByteSize = Field(
         2**30,
         ge=96 * 2**20,
-        description="Budget over the fetch queue (32 MiB), batch, blocks, archive buffers and flushes in flight.",
+        description="Budget over the fetch queue (32 MiB), batch, blocks, archive buffers and flushes in flight; each"
+        " worker has one.",
         json_schema_extra=BYTES,
     )
     drain_timeout: Duration | None = Field(
         None,
         gt=0,
-        description="What a revoke or a SIGTERM may spend on writing. Unset: a third of kafka.session_timeout.",
+        description="What a revoke or a SIGTERM may spend on writing. Unset: a third of the session time-out in force.",
         json_schema_extra=SECONDS,
     )
     commit_interval: Duration = Field(
@@ -116,7 +134,9 @@ class Consume(Section):
         json_schema_extra=SECONDS,
     )
     status_file: Path | None = Field(
-        None, description="Rewritten atomically every second with what the consumer is doing, as one JSON line."
+        None,
+        description="Rewritten atomically every second with what the consumer is doing, as one JSON line. With several"
+        " workers it sums them up, and each has its own beside it, with its number.",
     )
 
 
@@ -221,7 +241,9 @@ class PlanFile(Section):
 class Metrics(Section):
     """Prometheus."""
 
-    port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="Port of /metrics and /health; 0: none.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        0, description="Port of /metrics and /health; 0: none. With several workers, worker n has the n-th port above."
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
 
 

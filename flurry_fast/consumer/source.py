@@ -8,6 +8,7 @@ from __future__ import annotations
 import faulthandler
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,10 +41,19 @@ FATAL = {
     KafkaError.INVALID_GROUP_ID,
     KafkaError.UNSUPPORTED_VERSION,
 }
+NAME_IN_USE = "UNRELEASED_INSTANCE_ID"  # KIP-848: a dead process keeps its static name until its session is over
+NAME_RETRY_SECONDS = 1.0
+NAME_WAIT_SESSIONS = 2  # as long is waited for a name, at most
 
 
 class SourceFatal(FlurryFastError):
-    """librdkafka says that this consumer can not go on: fenced by another of its name, not allowed, ..."""
+    """librdkafka says that this consumer can not go on: not allowed, refused by the group, ..."""
+
+
+class Fenced(SourceFatal):
+    """Another process has this one's static name."""
+
+    exit_code = 3
 
 
 @dataclass
@@ -73,8 +83,10 @@ class KafkaSource:
         native: bool = True,
         on_statistics: Callable[[dict[str, Any]], None] | None = None,
         statistics_interval_ms: int = 0,
+        session: float | None = None,
     ) -> None:
-        """Connects nothing yet. `native=False` forces the fallback (tests). Raises as `client_config` does."""
+        """Connects nothing yet. `native=False` forces the fallback (tests). `session`: seconds after which the group
+        forgets a dead member (None: kafka.session_timeout). Raises as `client_config` does."""
         self.stats = SourceStats()
         self._topic = kafka.topic
         self._timeout = kafka.request_timeout
@@ -83,10 +95,13 @@ class KafkaSource:
         self._fatal: SourceFatal | None = None
         self._assigned: set[int] = set()
         self._closing = False
+        self._native = native
+        self._name_wait = NAME_WAIT_SESSIONS * (session or kafka.session_timeout)
+        self._name_refused: float | None = None  # since when (monotonic) a dead process has our name
+        self._ask_again_at: float | None = None
         callbacks = {"error_cb": self._error, "stats_cb": self._statistics, "on_commit": self._committed}
-        self._consumer = Consumer(
-            consumer_config(kafka) | {"statistics.interval.ms": statistics_interval_ms, **callbacks}
-        )
+        self._config = consumer_config(kafka) | {"statistics.interval.ms": statistics_interval_ms, **callbacks}
+        self._consumer = Consumer(self._config)
         self._drain: Drain | FallbackDrain = self._open_drain(native)
 
     def _open_drain(self, native: bool) -> Drain | FallbackDrain:
@@ -113,6 +128,9 @@ class KafkaSource:
 
     def subscribe(self, listener: Listener) -> None:
         self._listener = listener
+        self._join()
+
+    def _join(self) -> None:
         self._consumer.subscribe(
             [self._topic],
             on_assign=lambda _, partitions: self._on_assign(_numbers(partitions)),
@@ -128,6 +146,8 @@ class KafkaSource:
         Serves callbacks first: the listener, statistics, commits. A partition whose offset is outside the log, whose
         log was truncated or whose topic is gone appears among the errors, by `name`. Raises SourceFatal.
         """
+        if self._ask_again_at is not None and not self._rejoin(timeout):
+            return None, []
         errors = self._poll()
         if self._fatal is None:
             wait = 0 if errors else round(timeout * 1000)
@@ -136,6 +156,8 @@ class KafkaSource:
             self.stats.discarded = self._drain.discarded
         if self._fatal is not None:
             raise self._fatal
+        if self._ask_again_at is not None:
+            return None, []
         return (batch if len(batch) else None), errors
 
     def _poll(self) -> list[DrainError]:
@@ -150,6 +172,23 @@ class KafkaSource:
             else:
                 self._take_back(message)
         return self._sort_out(errors)
+
+    def _rejoin(self, timeout: float) -> bool:
+        """Ask the group again once it is time; until then wait `timeout` seconds at most."""
+        assert self._ask_again_at is not None
+        pause = self._ask_again_at - time.monotonic()
+        if pause > timeout:
+            time.sleep(timeout)
+            return False
+        time.sleep(max(0.0, pause))
+        self._ask_again_at = None
+        self._drain.close()
+        with _ending_within(LEAVE_SECONDS):
+            self._consumer.close()  # a client that met a fatal error can not be used again
+        self._consumer = Consumer(self._config)
+        self._drain = self._open_drain(self._native)
+        self._join()
+        return True
 
     def _take_back(self, message: Message) -> None:
         """A record beside the drain would be missing in it: read on from there again."""
@@ -296,6 +335,7 @@ class KafkaSource:
     def _on_assign(self, partitions: set[int]) -> None:
         if not self._closing:  # what came while we were leaving is nobody's
             self.stats.assignments += 1
+            self._name_refused = None
             assert self._listener is not None
             self._listener.assigned(partitions)
         # Even with nothing to read: confluent-kafka would else assign them at offsets of its own.
@@ -334,8 +374,29 @@ class KafkaSource:
         found = None if self._closing else self._drain.fatal_error()
         if found is not None:  # what lies behind _FATAL
             name, reason = found.name, found.reason
-        way_out = "Is another process running with the same kafka.instance_id?" if "FENCED" in name else None
-        self._fatal = SourceFatal(f"The consumer can not go on: {reason} ({name}).", way_out=way_out)
+        if name == NAME_IN_USE and self._wait_for_name():
+            return
+        in_use = name == NAME_IN_USE or "FENCED" in name
+        way_out = "Is another process running with the same kafka.instance_id?" if in_use else None
+        kind = Fenced if in_use else SourceFatal
+        self._fatal = kind(f"The consumer can not go on: {reason} ({name}).", way_out=way_out)
+
+    def _wait_for_name(self) -> bool:
+        """Whether our name may still come free: whoever has it never answers again, or is somebody alive."""
+        if self.stats.assignments or self._closing:
+            return False
+        now = time.monotonic()
+        if self._name_refused is None:
+            self._name_refused = now
+            log.warning(
+                "the process before this one still has its name in the group; waiting until its session is over",
+                instance_id=self._config.get("group.instance.id"),
+                at_most_seconds=round(self._name_wait, 1),
+            )
+        if now - self._name_refused > self._name_wait:
+            return False
+        self._ask_again_at = now + NAME_RETRY_SECONDS
+        return True
 
     def _statistics(self, text: str) -> None:
         self.stats.librdkafka = json.loads(text)
@@ -364,7 +425,10 @@ class KafkaSource:
 
 
 def consumer_config(kafka: Kafka) -> dict[str, Any]:
-    """librdkafka's settings for a member of the group: what exactness needs, and what is measured to be fast."""
+    """librdkafka's settings for a member of the group: what exactness needs, and what is measured to be fast.
+
+    `kafka.protocol` as consumer.membership decided it; `auto` is taken as classic.
+    """
     session_ms = round(kafka.session_timeout * 1000)
     config = client_config(
         kafka,
@@ -384,7 +448,9 @@ def consumer_config(kafka: Kafka) -> dict[str, Any]:
         "queued.max.messages.kbytes": 32 * 1024,  # larger queues cost page faults
         "allow.auto.create.topics": False,
     }
-    if config.get("group.protocol", "classic") == "classic":  # with KIP-848 the broker decides these
+    if kafka.protocol == "consumer":  # the brokers decide on sessions and assignments
+        tuned["group.protocol"] = "consumer"
+    else:
         tuned |= {"session.timeout.ms": session_ms, "heartbeat.interval.ms": min(3000, session_ms // 3)}
         config["partition.assignment.strategy"] = "cooperative-sticky"  # whoever keeps a partition reads on
     return tuned | config

@@ -22,6 +22,7 @@ from flurry_fast.archive.filesystem import ArchiveFileSystem
 from flurry_fast.broker import BrokerNotRunning
 from flurry_fast.config.model import Kafka, PlanFile, Settings
 from flurry_fast.consumer.loop import Consumer
+from flurry_fast.consumer.membership import find_membership
 from flurry_fast.consumer.monitor import Monitor
 from flurry_fast.consumer.ports import Source
 from flurry_fast.consumer.source import KafkaSource
@@ -47,6 +48,8 @@ def consume(settings: Settings, stop: Callable[[], bool]) -> None:
     plan = load_plan(settings.plan)
     cluster, identity = find_topic(settings.kafka)
     check_topic(settings.kafka)
+    membership = find_membership(settings.kafka)
+    kafka = settings.kafka.model_copy(update={"protocol": membership.protocol})
     with ExitStack() as stack:
         store = open_store(settings.counters)
         stack.callback(store.close)
@@ -79,10 +82,11 @@ def consume(settings: Settings, stop: Callable[[], bool]) -> None:
         sinks = make_sinks(settings, engine, store, registry, registration, clock, files=files)
         for sink in sinks:
             sink.observe = metrics.observe
-        source = KafkaSource(settings.kafka, statistics_interval_ms=5000)
+        source = KafkaSource(kafka, statistics_interval_ms=5000, session=membership.session)
         consumer = assemble(
-            settings, source, engine, sinks, registry, registration, clock, publish=monitor.publish, files=files
-        )
+            settings, source, engine, sinks, registry, registration, clock,
+            session=membership.session, publish=monitor.publish, files=files,
+        )  # fmt: skip
         monitor.start()
         stack.callback(monitor.close)
         consumer.run(stop)
@@ -136,10 +140,12 @@ def assemble(
     registration: Registration,
     clock: Clock,
     *,
+    session: float | None = None,
     publish: Callable[[LoopState], None] = lambda _: None,
     files: ArchiveFileSystem | None = None,
 ) -> Consumer:
-    """The loop from parts that are given, real or not; nothing is read yet. `files` as in `make_sinks`."""
+    """The loop from parts that are given, real or not; nothing is read yet. `files` as in `make_sinks`; `session`: the
+    time-out that is in force (seconds; None: kafka.session_timeout)."""
     archived = open_files(settings.archive) if files is None else files
     return Consumer(
         settings.consume,
@@ -150,7 +156,7 @@ def assemble(
         registry.positions(registration),
         clock,
         archive=lambda partition: Chain(archived, registration.topic, registration.incarnation, partition),
-        drain_seconds=settings.consume.drain_timeout or settings.kafka.session_timeout / DRAIN_SHARE,
+        drain_seconds=settings.consume.drain_timeout or (session or settings.kafka.session_timeout) / DRAIN_SHARE,
         publish=publish,
     )
 

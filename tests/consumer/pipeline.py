@@ -1,4 +1,6 @@
-"""The whole pipeline with real processes: embedded broker, producer, consumers; and the truth, counted independently.
+"""The whole pipeline with real processes: a broker, a producer, consumers; and the truth, counted independently.
+
+The broker is the embedded one, or real Kafka (`cluster`, an address): everything else is the same.
 
 The truth is what the broker acknowledged (partition, offset, timestamp), decoded by the slow reference decoder and
 folded by `flurry_fast.verify.count`: not a line of it is shared with the engine.
@@ -14,17 +16,21 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterator
-from functools import partial
+from contextlib import suppress
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import google_crc32c
 import pyarrow.parquet as pq
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from flurry_fast.broker import EmbeddedBroker
 from flurry_fast.config import Settings, load
+from flurry_fast.kafka import Cluster
 from flurry_fast.registry import Registry, plans
 from flurry_fast.spans import Spans
 from flurry_fast.stores import CellStore, open_store
@@ -71,6 +77,8 @@ class Truth:
         assert partition is not None
         assert offset is not None
         assert isinstance(value, bytes)
+        if message.timestamp()[0] == TIMESTAMP_LOG_APPEND_TIME:
+            timestamp = message.timestamp()[1]
         self.records[partition, offset] = (value, timestamp)
 
     def ends(self) -> dict[int, int]:
@@ -98,12 +106,33 @@ class Truth:
 class Pipeline:
     """One broker, one store, one archive, below one folder."""
 
-    def __init__(self, folder: Path, *, partitions: int = 4, overrides: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        partitions: int = 4,
+        overrides: dict[str, str] | None = None,
+        cluster: str | None = None,
+        topic_config: dict[str, str] | None = None,
+    ) -> None:
+        """`cluster`: real Kafka, where a topic of its own is made (with `topic_config`) and deleted again."""
         self.folder = folder
-        self.broker = EmbeddedBroker(folder / "broker.json", {"reports": partitions})
+        self.cluster = cluster
+        self.partitions = partitions
+        # Receive times are made up (2013): retention must not see them.
+        self._topic_config = {"retention.ms": "-1", **(topic_config or {})}
+        if cluster is None:
+            self.topic = "reports"
+            self.broker = EmbeddedBroker(folder / "broker.json", {"reports": partitions})
+            bootstrap, where = self.broker.file.bootstrap, {"kafka.broker_file": str(folder / "broker.json")}
+        else:
+            self.topic = f"test-{uuid.uuid4().hex[:12]}"
+            self.make_topic()
+            bootstrap = cluster
+            where = {"kafka.bootstrap": cluster, "kafka.topic": self.topic, "kafka.group": self.topic}
         self.config = folder / "flurry-fast.toml"
         self.overrides = {
-            "kafka.broker_file": str(folder / "broker.json"),
+            **where,
             "kafka.session_timeout": "3s",
             "counters.store": f"sqlite:{folder / 'counters.sqlite'}",
             "counters.flush_age": "200ms",
@@ -119,7 +148,7 @@ class Pipeline:
         self._reports = reports(1)
         self._producer = Producer(
             {
-                "bootstrap.servers": self.broker.file.bootstrap,
+                "bootstrap.servers": bootstrap,
                 "partitioner": "murmur2",
                 "linger.ms": 5,
                 "acks": "all",
@@ -130,6 +159,25 @@ class Pipeline:
     def settings(self, **more: str) -> Settings:
         return load(None, self.overrides | more, {}).settings
 
+    # --- the topic, where there is a real cluster ----------------------------------------------------------------
+
+    @cached_property
+    def admin(self) -> AdminClient:
+        """Kept: what is asked of a client that is gone is never answered."""
+        assert self.cluster is not None
+        return AdminClient({"bootstrap.servers": self.cluster, "log_level": 0})
+
+    def make_topic(self) -> None:
+        """Make it, and wait until every broker knows it."""
+        new = NewTopic(self.topic, self.partitions, 1, config=self._topic_config)
+        self.admin.create_topics([new], operation_timeout=30)[self.topic].result(30)
+
+    def delete_topic(self) -> None:
+        self.admin.delete_topics([self.topic], operation_timeout=30)[self.topic].result(30)
+
+    def incarnation(self) -> int:
+        return Cluster(self.settings().kafka).incarnation()
+
     # --- producing -----------------------------------------------------------------------------------------------
 
     def produce(self, count: int, *, bodies: list[bytes] | None = None) -> None:
@@ -138,7 +186,7 @@ class Pipeline:
             timestamp = generate.NOW_MS + self.sent * 20_000
             key = decoder.message_key(body)
             delivered = partial(self.truth.delivered, timestamp)
-            self._producer.produce("reports", body, key, timestamp=timestamp, on_delivery=delivered)
+            self._producer.produce(self.topic, body, key, timestamp=timestamp, on_delivery=delivered)
             self.sent += 1
             if self.sent % 100 == 0:
                 self._producer.poll(0)
@@ -169,9 +217,9 @@ class Pipeline:
 
     # --- consuming -----------------------------------------------------------------------------------------------
 
-    def consumer(self, name: str = "consumer", **more: str) -> Consumer:
+    def consumer(self, name: str = "consumer", *arguments: str, **more: str) -> Consumer:
         """Start a consumer process."""
-        return Consumer(self.folder / f"{name}.log", self.overrides | more)
+        return Consumer(self.folder / f"{name}.log", self.overrides | more, *arguments)
 
     def committed(self) -> dict[int, int]:
         """What the newest status file says is committed."""
@@ -187,8 +235,8 @@ class Pipeline:
         """Every cell of every plan against the independent count of what that plan counted."""
         store = self.store()
         try:
-            incarnation = self.broker.file.incarnation
-            spans = Spans(store, Registry(store, "reports", lambda: incarnation))
+            incarnation = self.incarnation()
+            spans = Spans(store, Registry(store, self.topic, lambda: incarnation))
             ends = self.truth.ends()
             ranges = {
                 span.plan: {number: spans.ranges(span.plan, incarnation, number, origin=0) for number in ends}
@@ -222,18 +270,24 @@ class Pipeline:
         assert self.archived() == expected
 
     def close(self) -> None:
-        self.broker.stop()
+        if self.cluster is None:
+            self.broker.stop()
+            return
+        self._producer.flush(10)
+        self.delete_topic()
+        with suppress(KafkaException):  # members that were killed are still in it, until their session is over
+            self.admin.delete_consumer_groups([self.topic])[self.topic].result(30)
 
 
 class Consumer:
     """One `flurry-fast consume` process."""
 
-    def __init__(self, log: Path, overrides: dict[str, str]) -> None:
+    def __init__(self, log: Path, overrides: dict[str, str], *arguments: str) -> None:
         self.log = log
         flags = [item for key, value in overrides.items() for item in ("--set", f"{key}={value}")]
         with log.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "flurry_fast", "consume", *flags],
+                [sys.executable, "-m", "flurry_fast", "consume", *arguments, *flags],
                 stderr=file,
                 stdout=file,
                 cwd=log.parent,

@@ -104,7 +104,7 @@ def test_switching_and_back(tmp_path: Path) -> None:
         assert result["opened"]
         assert result["from"] == {str(number): end for number, end in pipeline.truth.ends().items()}
         old = consume(pipeline, first, "old")
-        assert old.process.wait(60) == 1
+        assert old.process.wait(60) == 4
         assert "plan show --toml" in old.said()
         pipeline.produce(60)
         catch_up(pipeline, second, "second")
@@ -114,7 +114,7 @@ def test_switching_and_back(tmp_path: Path) -> None:
         out, _ = plan(pipeline, "switch", "--hand-over", number, "--yes", "--json")
         assert not json.loads(out)["opened"]
         halfway = consume(pipeline, second, "halfway")
-        assert halfway.process.wait(60) == 1
+        assert halfway.process.wait(60) == 4
         assert "until that is done nobody counts" in halfway.said()
         pipeline.produce(10)
         plan(pipeline, "switch", first, "--yes")
