@@ -163,15 +163,22 @@ class _Quiet(WSGIRequestHandler):
 
 
 def serve(settings: MetricsSettings, metrics: Metrics, monitor: Monitor) -> Callable[[], None]:
+    """`serve_pages` of one consumer."""
+    return serve_pages(settings, metrics.registry, monitor.problems)
+
+
+def serve_pages(
+    settings: MetricsSettings, registry: CollectorRegistry, problems: Callable[[], list[str]]
+) -> Callable[[], None]:
     """Serve /metrics and /health (200 or 503, with the problems as JSON); a function that stops it.
 
     Raises FlurryFastError when the address can not be had.
     """
-    exporter = make_wsgi_app(metrics.registry)
+    exporter = make_wsgi_app(registry)
 
     def app(environ: dict[str, Any], respond: Any) -> Iterable[bytes]:
         if environ.get("PATH_INFO") == "/health":
-            found = monitor.problems()
+            found = problems()
             respond("503 Service Unavailable" if found else "200 OK", [("Content-Type", "application/json")])
             return [json.dumps({"healthy": not found, "problems": found}).encode() + b"\n"]
         return exporter(environ, respond)  # type: ignore[no-any-return]

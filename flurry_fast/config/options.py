@@ -4,15 +4,42 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from flurry_fast.config.load import Loaded, load
+from flurry_fast.config.model import Settings
 
 FLAGS = "flurry_fast.config.options.flags"
+GIVEN = "flurry_fast.config.options.given"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the command line says of the settings: for a command that starts others with the same ones."""
+
+    config_file: Path | None
+    overrides: Mapping[str, str]
+
+    @property
+    def arguments(self) -> list[str]:
+        """The same, as flags."""
+        config = ["--config", str(self.config_file)] if self.config_file is not None else []
+        return config + [item for key, value in self.overrides.items() for item in ("--set", f"{key}={value}")]
+
+    def load(self) -> Settings:
+        """The settings as file and environment are now. Raises ConfigError."""
+        return load(self.config_file, self.overrides, os.environ).settings
+
+
+def given() -> Given:
+    """What was given to the command that runs."""
+    found: Given = click.get_current_context().meta[GIVEN]
+    return found
 
 
 def _overrides(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
@@ -34,7 +61,9 @@ def loaded_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @functools.wraps(command)
     def wrapped(*args: Any, config_file: Path | None, overrides: dict[str, str], **kwargs: Any) -> Any:
-        overrides = overrides | click.get_current_context().meta.get(FLAGS, {})
+        meta = click.get_current_context().meta
+        overrides = overrides | meta.get(FLAGS, {})
+        meta[GIVEN] = Given(config_file, overrides)
         return command(*args, loaded=load(config_file, overrides, os.environ), **kwargs)
 
     return wrapped

@@ -31,7 +31,7 @@ class Membership:
 
 
 def decide(kafka: Kafka, offered: float | None) -> Membership:
-    """What `kafka.protocol` comes to. `offered`: the brokers' session (seconds) by the new protocol; None: not known."""
+    """What `kafka.protocol` comes to. `offered`: the brokers' session by the new protocol, seconds; None: not known."""
     if kafka.protocol == "classic":
         return Membership("classic", kafka.session_timeout, "kafka.protocol says so")
     if kafka.protocol == "consumer":

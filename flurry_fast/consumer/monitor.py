@@ -145,6 +145,7 @@ class Monitor:
             "pid": os.getpid(),
             "time": round(self._clock.time(), 3),
             "phase": state.phase,
+            "member": state.member,
             "healthy": not found,
             "problems": found,
             "records": state.records,
