@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gap": ("flurry_fast.cli.gap", "Record that retention removed records before they were read."),
     "stack": ("flurry_fast.cli.stack", "Run real Kafka, HDFS and HBase on this machine."),
     "tables": ("flurry_fast.cli.tables", "Make HBase tables ahead of need, check them, drop old months."),
+    "topics": ("flurry_fast.cli.topics", "Make Flurry's topic on a real cluster, or check one."),
     "config": ("flurry_fast.cli.config", "Check, show or write the configuration."),
     "demo": ("flurry_fast.cli.demo", "Watch all of it run for a minute, with kills, and be audited."),
 }

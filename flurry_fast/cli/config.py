@@ -23,12 +23,28 @@ def command() -> None:
 
 
 @command.command()
+@click.option("--cluster", is_flag=True, help="Look at the live cluster, topic, group, store and archive, too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @loaded_options
-def check(loaded: Loaded) -> None:
-    """Say whether the settings are valid; exit 2 with every problem if not."""
+def check(loaded: Loaded, cluster: bool, as_json: bool) -> None:
+    """Say whether the settings are valid; exit 2 with every problem if not.
+
+    With --cluster also what the servers should have otherwise, and the command that changes it; exit 1 where something
+    breaks exactness or can not be asked, 0 where there is only advice. Nothing is changed.
+    """
     _check_files(loaded)
     count = sum(not origin.startswith("default") for origin in loaded.origins.values())
-    click.echo(f"The configuration is valid: {count} setting{'s' * (count != 1)} changed, the rest are defaults.")
+    if not as_json:
+        click.echo(f"The configuration is valid: {count} setting{'s' * (count != 1)} changed, the rest are defaults.")
+    elif not cluster:
+        click.echo(json.dumps({"ok": True, "changed": count}))
+    if not cluster:
+        return
+    from flurry_fast.cli.findings_view import report
+    from flurry_fast.cluster.checks import look
+
+    if report(look(loaded.settings), as_json=as_json):
+        raise click.exceptions.Exit(1)
 
 
 @command.command()

@@ -25,7 +25,7 @@ from typing import Any
 
 import google_crc32c
 import pyarrow.parquet as pq
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from flurry_fast.broker import EmbeddedBroker
@@ -67,8 +67,10 @@ def reports(seed: int) -> Iterator[bytes]:
 class Truth:
     """Everything that the broker acknowledged."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, brokers_time: bool = False) -> None:
+        """`brokers_time`: receive times are what the acknowledgement says (LogAppendTime), not what was given."""
         self.records: dict[tuple[int, int], tuple[bytes, int]] = {}
+        self._brokers_time = brokers_time
 
     def delivered(self, timestamp: int, error: KafkaError | None, message: Message) -> None:
         """The mock cluster keeps the time it was given (`timestamp`, ms) and acknowledges with one it made up."""
@@ -77,7 +79,7 @@ class Truth:
         assert partition is not None
         assert offset is not None
         assert isinstance(value, bytes)
-        if message.timestamp()[0] == TIMESTAMP_LOG_APPEND_TIME:
+        if self._brokers_time:
             timestamp = message.timestamp()[1]
         self.records[partition, offset] = (value, timestamp)
 
@@ -143,7 +145,8 @@ class Pipeline:
             "log.format": "json",
             **(overrides or {}),
         }
-        self.truth = Truth()
+        log_append = self._topic_config.get("message.timestamp.type") == "LogAppendTime"
+        self.truth = Truth(brokers_time=log_append)
         self.sent = 0
         self._reports = reports(1)
         self._producer = Producer(

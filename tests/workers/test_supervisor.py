@@ -54,7 +54,9 @@ def test_an_end_that_would_come_again_stops_all(code: int) -> None:
     world = World(3)
     world.tick()
     world.now(2).code = code
-    with pytest.raises(WorkersStopped, match=f"w-2 can not go on \\(exit status {code}\\).*because of the test") as told:
+    with pytest.raises(
+        WorkersStopped, match=f"w-2 can not go on \\(exit status {code}\\).*because of the test"
+    ) as told:
         world.supervisor.run()
     assert told.value.exit_code == 3
     assert [world.now(n).asked for n in (1, 2, 3)] == [1, 0, 1]
