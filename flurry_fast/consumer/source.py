@@ -450,6 +450,8 @@ def consumer_config(kafka: Kafka) -> dict[str, Any]:
     }
     if kafka.protocol == "consumer":  # the brokers decide on sessions and assignments
         tuned["group.protocol"] = "consumer"
+        for name in ("heartbeat.interval.ms", "partition.assignment.strategy"):
+            config.pop(name, None)  # librdkafka would refuse to start
     else:
         tuned |= {"session.timeout.ms": session_ms, "heartbeat.interval.ms": min(3000, session_ms // 3)}
         config["partition.assignment.strategy"] = "cooperative-sticky"  # whoever keeps a partition reads on

@@ -176,7 +176,12 @@ class Pipeline:
         self.admin.create_topics([new], operation_timeout=30)[self.topic].result(30)
 
     def delete_topic(self) -> None:
+        """Returns when brokers have forgotten it, which is later than when they say that it is done."""
         self.admin.delete_topics([self.topic], operation_timeout=30)[self.topic].result(30)
+        deadline = time.monotonic() + 60
+        while self.topic in self.admin.list_topics(timeout=30).topics:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
     def incarnation(self) -> int:
         return Cluster(self.settings().kafka).incarnation()
