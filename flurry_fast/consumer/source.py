@@ -41,6 +41,7 @@ FATAL = {
     KafkaError.INVALID_GROUP_ID,
     KafkaError.UNSUPPORTED_VERSION,
 }
+HEARTBEAT_MS = 1000  # members hear of a rebalance by it: 1.5 s to share with a newcomer, 4.5 s at librdkafka's 3000
 NAME_IN_USE = "UNRELEASED_INSTANCE_ID"  # KIP-848: a dead process keeps its static name until its session is over
 NAME_RETRY_SECONDS = 1.0
 NAME_WAIT_SESSIONS = 2  # as long is waited for a name, at most
@@ -453,7 +454,7 @@ def consumer_config(kafka: Kafka) -> dict[str, Any]:
         for name in ("heartbeat.interval.ms", "partition.assignment.strategy"):
             config.pop(name, None)  # librdkafka would refuse to start
     else:
-        tuned |= {"session.timeout.ms": session_ms, "heartbeat.interval.ms": min(3000, session_ms // 3)}
+        tuned |= {"session.timeout.ms": session_ms, "heartbeat.interval.ms": min(HEARTBEAT_MS, session_ms // 3)}
         config["partition.assignment.strategy"] = "cooperative-sticky"  # whoever keeps a partition reads on
     return tuned | config
 

@@ -82,7 +82,7 @@ def consume(settings: Settings, stop: Callable[[], bool]) -> None:
         sinks = make_sinks(settings, engine, store, registry, registration, clock, files=files)
         for sink in sinks:
             sink.observe = metrics.observe
-        source = KafkaSource(kafka, statistics_interval_ms=5000, session=membership.session)
+        source = KafkaSource(kafka, statistics_interval_ms=2000, session=membership.session)
         consumer = assemble(
             settings, source, engine, sinks, registry, registration, clock,
             session=membership.session, publish=monitor.publish, files=files,

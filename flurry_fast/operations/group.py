@@ -37,7 +37,8 @@ class Group:
         if self.members:
             raise GroupActive(
                 f"Group {self.name} is at work: {', '.join(self.members)}.",
-                way_out="Stop its consumers first (one that was killed is gone after kafka.session_timeout).",
+                way_out="Stop its consumers first (one that was killed, or has a static name, is gone after the session"
+                " time-out).",
             )
 
 

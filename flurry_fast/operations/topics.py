@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from flurry_fast.cluster.ask import Admin
 from flurry_fast.cluster.topic_rules import PARTITIONS, REPLICATION, SETTINGS
 from flurry_fast.config.model import Kafka
 from flurry_fast.errors import FlurryFastError
-from flurry_fast.kafka import KafkaUnavailable
+from flurry_fast.kafka import KafkaUnavailable, TopicMissing
 
 OPERATION_SECONDS = 60.0  # 400 partitions take brokers a while
 
@@ -50,7 +51,7 @@ class Wanted:
 
 
 def create(kafka: Kafka, wanted: Wanted) -> None:
-    """Make the topic, and wait until all brokers know it.
+    """Make the topic, and wait until it is known.
 
     Raises TopicExists, TopicRefused (with the way out where the cluster is too small), KafkaUnavailable.
     """
@@ -87,3 +88,10 @@ def create(kafka: Kafka, wanted: Wanted) -> None:
             f"Topic {wanted.name} was not made within {OPERATION_SECONDS:g} s.",
             way_out="Look with: flurry-fast topics check.",
         ) from None
+    # Brokers say that it is done a little before they know it.
+    Retrying(
+        retry=retry_if_exception_type(TopicMissing),
+        stop=stop_after_delay(OPERATION_SECONDS),
+        wait=wait_fixed(0.1),
+        reraise=True,
+    )(admin.topic, wanted.name)

@@ -25,7 +25,7 @@ from typing import Any
 
 import google_crc32c
 import pyarrow.parquet as pq
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from flurry_fast.broker import EmbeddedBroker
@@ -86,7 +86,7 @@ class Truth:
     def ends(self) -> dict[int, int]:
         """Partition -> next offset."""
         found: dict[int, int] = {}
-        for partition, offset in self.records:
+        for partition, offset in list(self.records):  # a producer may be adding to it
             found[partition] = max(found.get(partition, 0), offset + 1)
         return found
 
@@ -174,6 +174,16 @@ class Pipeline:
         """Make it, and wait until every broker knows it."""
         new = NewTopic(self.topic, self.partitions, 1, config=self._topic_config)
         self.admin.create_topics([new], operation_timeout=30)[self.topic].result(30)
+        deadline = time.monotonic() + 60
+        while True:  # brokers say that it is done a little before they know it
+            try:
+                asked = self.admin.describe_topics(TopicCollection([self.topic]))[self.topic]
+                asked.result(30)
+            except KafkaException:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            else:
+                return
 
     def delete_topic(self) -> None:
         """Returns when brokers have forgotten it, which is later than when they say that it is done."""

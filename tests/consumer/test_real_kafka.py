@@ -11,6 +11,8 @@ from brokers import real_kafka
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from pipeline import Consumer, Pipeline, wait_until
 
+from flurry_fast.operations import group
+
 MakePipeline = Callable[..., Pipeline]
 PROTOCOLS = ["classic", "consumer"]
 
@@ -115,6 +117,20 @@ def test_a_topic_that_is_made_again_under_a_consumer_stops_it(pipeline: MakePipe
     wait_until(lambda: caught_up(line), "the new topic", consumer=second)
     assert second.stop() == 0, second.said()
     line.assert_exact()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_group_at_work_is_seen(pipeline: MakePipeline, protocol: str) -> None:
+    line = pipeline(overrides={"kafka.protocol": protocol})
+    line.produce(50)
+    kafka = line.settings().kafka
+    group.look(kafka, 4).refuse_if_active()
+    consumer = line.consumer()
+    wait_until(lambda: caught_up(line), "everything committed", consumer=consumer)
+    with pytest.raises(group.GroupActive, match="is at work: flurry-fast on"):
+        group.look(kafka, 4).refuse_if_active()
+    assert consumer.stop() == 0, consumer.said()
+    group.look(kafka, 4).refuse_if_active()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from brokers import real_kafka
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from source_member import Member, turn_all
 
@@ -50,6 +50,16 @@ class Cluster:
 
     def make(self, name: str, partitions: int) -> None:
         self.admin.create_topics([NewTopic(name, partitions, 1)], operation_timeout=30)[name].result(30)
+        deadline = time.monotonic() + 60
+        while True:  # brokers say that it is done a little before they know it
+            try:
+                asked = self.admin.describe_topics(TopicCollection([name]))[name]
+                asked.result(30)
+            except KafkaException:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            else:
+                return
 
     def delete(self, name: str) -> None:
         """Returns when brokers have forgotten it, which is later than when they say that it is done."""
