@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 profiles.register()
 sys.path.insert(0, str(Path(__file__).parent))  # `reference`, and `model` as `python -m model` finds it
 
+# Fixtures, and parameters of tests that then ask for one.
+STACKS = {"stack", "hdfs_stack", "kafka-classic", "kafka-consumer", "hdfs", "hbase"}
 CAPTURES = Path(__file__).parent / "captures"
 
 
@@ -40,12 +42,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
     Leave it as you found it, but for topics, tables and folders that have names of your own.
     """
-    with real_stack.running(tmp_path_factory) as stack:
+    with real_stack.shared(tmp_path_factory) as stack:
         yield stack
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever starts the stack may have to wait for its jars, once on a machine."""
+    """Whoever starts a stack may have to wait for its jars, once on a machine."""
     for item in items:
-        if "stack" in getattr(item, "fixturenames", ()) and item.get_closest_marker("timeout") is None:
+        named = {*getattr(item, "fixturenames", ())}
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            named |= {value for value in item.callspec.params.values() if isinstance(value, str)}
+        if named & STACKS and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(real_stack.TIMEOUT))

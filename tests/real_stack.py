@@ -1,8 +1,8 @@
-"""The stack of real servers that tests share.
+"""Stacks of real servers: the one that tests share, and one of HDFS alone that tests may break.
 
-It is another process's child: should this one die, its standard input ends, and it takes the servers down.
-`FLURRY_FAST_STACK_DIR` names one that is up already, and stays up (the inner loop). Without Java or Maven the tests are
-skipped; where CI or FLURRY_FAST_REQUIRE_STACK is set they fail.
+Each is another process's child: should this one die, its standard input ends, and it takes the servers down.
+`FLURRY_FAST_STACK_DIR` names a shared one that is up already, and stays up (the inner loop). Without Java or Maven the
+tests are skipped; where CI or FLURRY_FAST_REQUIRE_STACK is set they fail.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from flurry_fast.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[1]
 GIVEN = "FLURRY_FAST_STACK_DIR"
@@ -25,9 +29,13 @@ _ATTEMPTS = 3  # others may take our ports before we do
 _END_SECONDS = 120
 
 
+SHARED = ("--hbase-root", "hdfs")
+HDFS_ALONE = ("--no-kafka", "--no-hbase")
+
+
 @contextmanager
-def running(folders: pytest.TempPathFactory) -> Iterator[object]:
-    """A flurry_fast.stack.Stack that is up."""
+def shared(folders: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack of all tests, which is up."""
     from flurry_fast.stack import Stack
 
     if os.environ.get(GIVEN):
@@ -37,10 +45,19 @@ def running(folders: pytest.TempPathFactory) -> Iterator[object]:
             pytest.fail(f"The stack in {stack.folder.root} ({GIVEN}) is not up: {status.parts}")
         yield stack
         return
+    with running(folders, *SHARED) as stack:
+        yield stack
+
+
+@contextmanager
+def running(folders: pytest.TempPathFactory, *options: str) -> Iterator[Stack]:
+    """A stack with these options of `stack up`, which is up."""
+    from flurry_fast.stack import Stack
+
     refuse_without_tools()
     for attempt in range(_ATTEMPTS):
         folder = folders.mktemp("stack", numbered=True) / "stack"
-        owner = start(folder)
+        owner = start(folder, *options)
         assert owner.stdout is not None
         line = owner.stdout.readline()
         if line:
@@ -68,14 +85,14 @@ def refuse_without_tools() -> None:
     pytest.skip(f"NOT TESTED with real Kafka, HDFS and HBase. {lacks}")
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     """`flurry-fast stack up`, which prints one line when all of it is usable and ends when its input does."""
     from flurry_fast.stack import free_base
 
     return subprocess.Popen(
         [
             *(sys.executable, "-P", "-m", "flurry_fast", "stack", "up", "--json", "--quick", "--until-eof"),
-            *("--dir", str(folder), "--base-port", str(free_base()), "--hbase-root", "hdfs"),
+            *("--dir", str(folder), "--base-port", str(free_base()), *options),
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

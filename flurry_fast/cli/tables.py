@@ -16,15 +16,16 @@ from flurry_fast.cli.operating import consent, consent_options, counted, when
 from flurry_fast.config.hbase import parse_hbase
 from flurry_fast.config.model import Settings
 from flurry_fast.config.options import settings_options
-from flurry_fast.errors import ConfigError, ConfigProblem, StoreCorrupt
+from flurry_fast.errors import ConfigError, ConfigProblem
 from flurry_fast.kafka import Cluster, TopicMissing
-from flurry_fast.months import dropped, ends_at, following, month_of, note_dropped, table_of, was_dropped
+from flurry_fast.months import ends_at, following, month_of, note_dropped, table_of, was_dropped
 from flurry_fast.operations.log import KafkaLog
 from flurry_fast.operations.months import DropRefused, Horizon, horizon
 from flurry_fast.registry import Registry
 from flurry_fast.stores.hbase import HBaseStore
+from flurry_fast.stores.hbase.inspection import inspect
 from flurry_fast.stores.hbase.splits import create_split, hbase_command
-from flurry_fast.stores.hbase.tables import COMPRESSIONS, CONTROL, FOREVER, Attributes
+from flurry_fast.stores.hbase.tables import COMPRESSIONS, FOREVER, Attributes
 
 TOPICS = b"topic|"
 AHEAD = 2
@@ -131,51 +132,28 @@ def check(ctx: click.Context, settings: Settings, as_json: bool) -> None:
 
     Ends with status 1 where counters would not stay exact: a consumer refuses to start there, too.
     """
-    broken: list[str] = []
-    costly: list[str] = []
-    found: list[Attributes] = []
     with _opened(settings) as store:
-        for table in (CONTROL, *store.tables()):
-            try:
-                attributes = store.admin.attributes(table, regions=True)
-            except StoreCorrupt as error:
-                broken.append(str(error))
-                continue
-            if attributes is not None:
-                found.append(attributes)
-                broken += [f"{attributes.table}: {reason}" for reason in attributes.breaking()]
-                costly += [f"{attributes.table}: {reason}" for reason in attributes.wasteful()]
-        gone = sorted(store.admin.full_name(name).decode() for name in dropped(store))
-        if not broken:
-            try:
-                store.check()
-            except StoreCorrupt as error:
-                broken.append(str(error))
-        missing = [] if as_json else _missing(store)
+        found = inspect(store)
     if as_json:
-        for item in found:
+        for item in found.tables:
             verdict = {"breaking": item.breaking(), "wasteful": item.wasteful()}
             click.echo(json.dumps(dataclasses.asdict(item) | verdict))
     else:
-        _print(found)
-        for note in costly:
-            click.echo(f"It costs: {note}", err=True)
-        if missing:
-            click.echo(f"Not there yet: {', '.join(missing)} (flurry-fast tables create).", err=True)
-        if gone:
-            click.echo(f"Dropped: {', '.join(gone)}.", err=True)
-    for problem in broken:
-        click.echo(f"Counters would be wrong: {problem}", err=True)
-    if broken:
+        _print(found.tables)
+        for table, reason in found.wasteful:
+            click.echo(f"It costs: {table}: {reason}", err=True)
+        if found.missing:
+            click.echo(f"Not there yet: {', '.join(found.missing)} (flurry-fast tables create).", err=True)
+        if found.dropped:
+            click.echo(f"Dropped: {', '.join(found.dropped)}.", err=True)
+    for table, reason in found.breaking:
+        click.echo(f"Counters would be wrong: {table}: {reason}", err=True)
+    if found.breaking:
         ctx.exit(1)
     if not as_json:
-        click.echo(f"Fit: {counted(len(found), 'table')}, and a cell put at a timestamp came back as it was put.")
-
-
-def _missing(store: HBaseStore) -> list[str]:
-    today = dt.datetime.now(dt.UTC).date()
-    return [store.admin.full_name(table).decode() for table in (table_of(today), table_of(following(today)))
-            if table not in store.tables()]  # fmt: skip
+        click.echo(
+            f"Fit: {counted(len(found.tables), 'table')}, and a cell put at a timestamp came back as it was put."
+        )
 
 
 def _print(found: list[Attributes]) -> None:

@@ -21,6 +21,7 @@ CHECKS: dict[str, str] = {
     "topic": "flurry_fast.cluster.kafka_checks:topic",
     "group": "flurry_fast.cluster.kafka_checks:group",
     "registry": "flurry_fast.cluster.kafka_checks:registered",
+    "tables": "flurry_fast.cluster.store_checks:tables",
     "archive": "flurry_fast.cluster.archive_checks:archive",
 }
 

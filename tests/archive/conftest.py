@@ -22,7 +22,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param == "local":
         yield LocalPlace(tmp_path / "archive")
     else:
-        with hdfs_place() as place:
+        with hdfs_place(request.getfixturevalue("stack")) as place:
             yield place
 
 

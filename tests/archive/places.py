@@ -9,13 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import pytest
-
 from flurry_fast.archive.files import open_files
 from flurry_fast.archive.filesystem import ArchiveFileSystem
 from flurry_fast.config.model import Archive
-
-HDFS_VARIABLE = "FLURRY_FAST_HDFS"  # hdfs://host:port of a server that tests may use
+from flurry_fast.stack import Stack
 
 
 class Place(Protocol):
@@ -94,12 +91,10 @@ class HdfsPlace:
 
 
 @contextmanager
-def hdfs_place() -> Iterator[HdfsPlace]:
-    """A folder on the HDFS of the environment; gone afterwards. Skips the test where there is none."""
-    server = os.environ.get(HDFS_VARIABLE)
-    if not server:
-        pytest.skip(f"no HDFS: {HDFS_VARIABLE} is not set")
-    place = HdfsPlace(server, call_timeout=20.0)
+def hdfs_place(stack: Stack) -> Iterator[HdfsPlace]:
+    """A folder on that HDFS; gone afterwards."""
+    assert stack.addresses.hdfs is not None
+    place = HdfsPlace(stack.addresses.hdfs, call_timeout=20.0)
     try:
         yield place
     finally:

@@ -22,11 +22,12 @@ from flurry_fast.archive.writer import publish
 from flurry_fast.config.model import Archive
 from flurry_fast.errors import StoreUnavailable
 from flurry_fast.positions import ArchivePosition
+from flurry_fast.stack import Stack
 
 
 @pytest.fixture
-def place() -> Iterator[HdfsPlace]:
-    with hdfs_place() as place:
+def place(stack: Stack) -> Iterator[HdfsPlace]:
+    with hdfs_place(stack) as place:
         yield place
 
 

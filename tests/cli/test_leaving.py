@@ -17,6 +17,7 @@ from places import hdfs_place
 from rows import chunk_of
 
 from flurry_fast.archive.writer import publish
+from flurry_fast.stack import Stack
 
 PROGRAM = """
 import atexit, sys, threading, types
@@ -53,9 +54,9 @@ def test_status_and_output_are_the_commands(arguments: list[str], status: int, u
     assert len(done.stdout + done.stderr) > len("at exit\n")
 
 
-def test_a_command_ends_well_every_time(bodies: list[bytes]) -> None:
+def test_a_command_ends_well_every_time(stack: Stack, bodies: list[bytes]) -> None:
     """Without `leave`, about one of ten ended with SIGABRT after all its work."""
-    with hdfs_place() as place:
+    with hdfs_place(stack) as place:
         chain = Chain(place.files, "reports", 7, 0)
         chain.begin(0)
         publish(chain, chunk_of(bodies, partition=0), lambda: None)

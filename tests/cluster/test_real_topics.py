@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,16 +12,14 @@ from click.testing import CliRunner, Result
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from flurry_fast.cli import main
+from flurry_fast.stack import Stack
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
-def admin() -> AdminClient:
-    address = os.environ.get("FLURRY_FAST_KAFKA")
-    if not address:
-        pytest.skip("no real Kafka: set FLURRY_FAST_KAFKA=host:port")
-    return AdminClient({"bootstrap.servers": address, "log_level": 0})
+def admin(stack: Stack) -> AdminClient:
+    return AdminClient({"bootstrap.servers": stack.addresses.kafka, "log_level": 0})
 
 
 @pytest.fixture
@@ -34,10 +31,9 @@ def topic(admin: AdminClient) -> Iterator[str]:
 
 
 @pytest.fixture
-def run(admin: AdminClient, topic: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(stack: Stack, topic: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(str(tmp_path))
-    address = os.environ["FLURRY_FAST_KAFKA"]
-    flags = ["--set", f"kafka.bootstrap={address}", "--set", f"kafka.topic={topic}"]
+    flags = ["--set", f"kafka.bootstrap={stack.addresses.kafka}", "--set", f"kafka.topic={topic}"]
     return lambda *words: CliRunner().invoke(main, [*words, *flags])
 
 

@@ -1,17 +1,12 @@
-"""Which brokers a test runs over: the embedded one always, real Kafka where its address is known."""
+"""Which brokers a test runs over: the embedded one always, real Kafka where the stack can run."""
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-ADDRESS = "FLURRY_FAST_KAFKA"
 
-
-def real_kafka() -> str:
-    """host:port of a real cluster that tests may use; skips, and says so, where there is none."""
-    address = os.environ.get(ADDRESS)
-    if not address:
-        pytest.skip(f"no real Kafka: set {ADDRESS}=host:port")
-    return address
+def real_kafka(request: pytest.FixtureRequest) -> str:
+    """host:port of the shared stack's cluster; skips, or fails, where there can be none."""
+    address = request.getfixturevalue("stack").addresses.kafka
+    assert address is not None
+    return str(address)

@@ -18,9 +18,9 @@ PROTOCOLS = ["classic", "consumer"]
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path) -> Iterator[MakePipeline]:
+def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakePipeline]:
     """Pipelines over real Kafka; what they started is gone after the test."""
-    address = real_kafka()
+    address = real_kafka(request)
     made: list[Pipeline] = []
     consumers: list[Consumer] = []
 

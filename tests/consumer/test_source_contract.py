@@ -91,7 +91,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         _wire.mock_controller(owner, 1)
         yield Cluster(_wire.mock_bootstrap(owner), "classic", owner)
         return
-    made = Cluster(real_kafka(), request.param.removeprefix("kafka-"))
+    made = Cluster(real_kafka(request), request.param.removeprefix("kafka-"))
     yield made
     for name in made.topics:
         made.delete(name)

@@ -99,7 +99,7 @@ def team(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Team]:
         "counters.flush_age": "100ms",
         "kafka.protocol": protocol or "classic",
     }
-    cluster = real_kafka() if where == "kafka" else None
+    cluster = real_kafka(request) if where == "kafka" else None
     line = Pipeline(tmp_path, partitions=PARTITIONS, cluster=cluster, overrides=overrides)
     found = Team(line, 2 if "sink" in request.node.name else WORKERS)
     try:
@@ -117,7 +117,7 @@ def end_all(supervisor: Consumer) -> None:
         supervisor.process.wait(60)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_a_rolling_restart_loses_nothing_and_stops_nobody_else(team: Team, request: pytest.FixtureRequest) -> None:
     line = team.line
     line.produce(300)
@@ -160,7 +160,7 @@ def gone_on(team: Team, names: list[str], ends: dict[int, int]) -> bool:
     )
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_killed_workers_and_a_killed_supervisor(team: Team) -> None:
     line = team.line
     line.produce(300)
@@ -188,7 +188,7 @@ def test_killed_workers_and_a_killed_supervisor(team: Team) -> None:
     line.assert_exact()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_a_sink_leaves_a_running_group_and_comes_back(team: Team) -> None:
     """While one worker has it and another has not, too: partitions that move take their positions from the sinks."""
     line = team.line

@@ -1,58 +1,50 @@
-"""A real HDFS whose processes a test may kill; makes the helpers of the archive's tests importable."""
+"""A real HDFS of their own for tests that break it; makes the helpers of the archive's tests importable."""
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from flurry_fast.stack import Stack, jars, machine
+from flurry_fast.stack.jvm import OPEN, Jvm
+
+from .. import real_stack
 
 for folder in (Path(__file__).parent, Path(__file__).parent.parent / "archive"):
     sys.path.insert(0, str(folder))
 
-SCRIPT, FOLDER = "FLURRY_FAST_STACK_SCRIPT", "FLURRY_FAST_STACK_DIR"
 
+class HdfsServers:
+    """A NameNode (`nn`) and DataNodes (`dn1`, `dn2`) that nobody else needs."""
 
-class HdfsStack:
-    """A running stack of a NameNode (`nn`) and DataNodes (`dn1`, `dn2`) that nobody else needs."""
-
-    def __init__(self, script: str, folder: str) -> None:
-        self._script, self._folder = script, folder
-        self.hdfs: str = self._status()["hdfs"]
-
-    def _run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, self._script, *arguments, "--dir", self._folder],
-            capture_output=True, text=True, timeout=240, check=True,
-        )  # fmt: skip
-        return done.stdout
-
-    def _status(self) -> Any:
-        return json.loads(self._run("status"))
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        assert stack.addresses.hdfs is not None
+        self.hdfs = stack.addresses.hdfs
 
     def kill(self, name: str) -> None:
         """With SIGKILL; nothing to do if it is down."""
-        self._run("kill", name)
+        if self._stack.pid(name) is not None:
+            self._stack.kill(name)
 
     def start(self, name: str) -> None:
-        """Start it again, and wait until it works; nothing to do if it is up."""
-        self._run("start", name)
+        """Start it again, or let it go on, and wait until it works; nothing to do if it does."""
+        self._stack.start(name)
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        os.kill(self._status()["processes"][name]["pid"], number)
+        self._stack.kill(name, number)
 
     def configure(self, **properties: str) -> None:
         """Set properties of hdfs-site.xml (`__` for a full stop); none: as it was.
 
         They count for processes that are started from now on.
         """
-        file = Path(self._folder) / "conf/hdfs/hdfs-site.xml"
+        file = self._stack.folder.conf / "hdfs/hdfs-site.xml"
         saved = file.with_suffix(".saved")
         if saved.exists():
             saved.replace(file)
@@ -67,29 +59,29 @@ class HdfsStack:
 
     def admin(self, *arguments: str) -> None:
         """`hdfs dfsadmin ...`."""
-        self._run("java", "hdfs", "org.apache.hadoop.hdfs.tools.DFSAdmin", *arguments)
+        java = machine.find_java()
+        assert java is not None
+        class_path = f"{self._stack.folder.conf / 'hdfs'}:{jars.place(self._stack.cache, 'hdfs')}/*"
+        jvm = Jvm(java.program, self._stack.folder.root, quick=True)
+        command = jvm.tool("dfsadmin", OPEN, class_path, "org.apache.hadoop.hdfs.tools.DFSAdmin", *arguments)
+        subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
 
 
 @pytest.fixture(scope="session")
-def running_stack() -> HdfsStack:
-    script, folder = os.environ.get(SCRIPT), os.environ.get(FOLDER)
-    if not script or not folder:
-        pytest.skip(f"no HDFS to break: {SCRIPT} and {FOLDER} are not set")
-    return HdfsStack(script, folder)
+def hdfs_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """HDFS alone: HBase would not outlive what is done to it here."""
+    with real_stack.running(tmp_path_factory, *real_stack.HDFS_ALONE) as stack:
+        yield stack
 
 
 @pytest.fixture
-def stack(running_stack: HdfsStack) -> Iterator[HdfsStack]:
+def servers(hdfs_stack: Stack) -> Iterator[HdfsServers]:
     """Whole again after the test."""
+    servers = HdfsServers(hdfs_stack)
     try:
-        yield running_stack
+        yield servers
     finally:
-        running_stack.configure()
+        servers.configure()
         for name in ("nn", "dn1", "dn2"):
-            running_stack.signal(name, signal.SIGCONT) if _is_up(running_stack, name) else None
-            running_stack.start(name)
-        running_stack.admin("-safemode", "leave")
-
-
-def _is_up(stack: HdfsStack, name: str) -> bool:
-    return stack._status()["processes"][name] is not None
+            servers.start(name)
+        servers.admin("-safemode", "leave")

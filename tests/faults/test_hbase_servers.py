@@ -1,16 +1,8 @@
-"""Gateway and region server are killed under writers: what was acknowledged is not lost, and nobody needs a restart.
-
-Needs a stack that may be killed: FLURRY_FAST_KILL_STACK is its directory, FLURRY_FAST_STACK_COMMAND takes `status`,
-`kill NAME` and `start NAME` with `--dir`.
-"""
+"""Gateway and region server are killed under writers: what was acknowledged is not lost, and nobody needs a restart."""
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
-import shlex
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -20,38 +12,18 @@ import pytest
 
 from flurry_fast.config.hbase import HBaseAddress
 from flurry_fast.errors import StoreUnavailable
+from flurry_fast.stack import Stack
 from flurry_fast.stores.hbase import HBaseStore
 from flurry_fast.stores.hbase.tables import CONTROL
 
 TABLE = "counters_201311"
 
 
-class Servers:
-    """The processes of one stack."""
-
-    def __init__(self, directory: str, command: str) -> None:
-        self._directory, self._command = directory, shlex.split(command)
-
-    def do(self, *arguments: str) -> str:
-        line = [*self._command, *arguments, "--dir", self._directory]
-        return subprocess.run(line, check=True, capture_output=True, text=True).stdout
-
-    def gateway(self) -> HBaseAddress:
-        host, port = json.loads(self.do("status"))["hbase_thrift"]
-        return HBaseAddress(host, port, f"test_{secrets.token_hex(4)}_")
-
-
-@pytest.fixture(scope="module")
-def servers() -> Servers:
-    directory, command = os.environ.get("FLURRY_FAST_KILL_STACK"), os.environ.get("FLURRY_FAST_STACK_COMMAND")
-    if not directory or not command:
-        pytest.skip("FLURRY_FAST_KILL_STACK and FLURRY_FAST_STACK_COMMAND name no stack that may be killed")
-    return Servers(directory, command)
-
-
 @pytest.fixture
-def store(servers: Servers) -> Iterator[HBaseStore]:
-    made = HBaseStore(servers.gateway(), timeout=90)
+def store(stack: Stack) -> Iterator[HBaseStore]:
+    assert stack.addresses.hbase_thrift is not None
+    address = HBaseAddress(*stack.addresses.hbase_thrift, f"test_{secrets.token_hex(4)}_")
+    made = HBaseStore(address, timeout=90)
     made.check()
     made.admin.ensure(TABLE)
     yield made
@@ -99,16 +71,16 @@ class Writer(threading.Thread):
             time.sleep(0.05)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("victim", ["thrift", "hmaster"])
-def test_what_was_acknowledged_survives(victim: str, servers: Servers, store: HBaseStore) -> None:
+def test_what_was_acknowledged_survives(victim: str, stack: Stack, store: HBaseStore) -> None:
     writer = Writer(store)
     writer.start()
     writer.wait_for(50)
     for _ in range(2):
-        servers.do("kill", victim)
+        stack.kill(victim)
         acknowledged = writer.acknowledged
-        servers.do("start", victim)
+        stack.start(victim)
         writer.wait_for(30)
         cells = store.read(TABLE, b"q", pa.array([b"all"], pa.binary()))
         assert cells.timestamps[0].as_py() > acknowledged

@@ -14,10 +14,10 @@ from archiving import Archiver, wait_for
 from flurry_fast.errors import StoreUnavailable
 from flurry_fast.stores.memory import MemoryStore
 
-from .conftest import HdfsStack
+from .conftest import HdfsServers
 
 PARTITIONS = range(6)
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ def log(bodies: list[bytes]) -> list[bytes]:
 
 
 @pytest.fixture
-def root(stack: HdfsStack) -> Iterator[str]:
+def root(servers: HdfsServers) -> Iterator[str]:
     folder = f"/flurry-fast-faults/{uuid.uuid4().hex}"
-    yield stack.hdfs + folder
+    yield servers.hdfs + folder
     for name in ("nn", "dn1", "dn2"):
-        stack.start(name)
-    hdfs_native.Client(stack.hdfs).delete(folder, True)
+        servers.start(name)
+    hdfs_native.Client(servers.hdfs).delete(folder, True)
 
 
 @pytest.fixture
@@ -71,37 +71,37 @@ class Meanwhile:
             raise self._error
 
 
-def test_a_datanode_dies(stack: HdfsStack, archiver: Archiver) -> None:
-    with Meanwhile(lambda: stack.kill("dn1")) as fault:
+def test_a_datanode_dies(servers: HdfsServers, archiver: Archiver) -> None:
+    with Meanwhile(lambda: servers.kill("dn1")) as fault:
         while not fault.over:
             archiver.turn()
             if archiver.done:
                 archiver.read(300)
     archiver.go_on(1_500)  # new files: into pipelines with the dead one in them, until the NameNode avoids it
     archiver.check()
-    stack.start("dn1")
+    servers.start("dn1")
 
 
-def test_no_datanode_is_left(stack: HdfsStack, archiver: Archiver) -> None:
-    stack.kill("dn1")
-    stack.kill("dn2")
+def test_no_datanode_is_left(servers: HdfsServers, archiver: Archiver) -> None:
+    servers.kill("dn1")
+    servers.kill("dn2")
     archiver.read(1_000)
     archiver.fail()
     wait_for(lambda: "No DataNode takes a block" in (archiver.sink.status().last_error or ""), "refusal", archiver.turn)
     assert "hdfs dfsadmin -report" in (archiver.sink.status().last_error or "")
-    stack.start("dn1")
-    stack.start("dn2")
+    servers.start("dn1")
+    servers.start("dn2")
     archiver.go_on(2_000)
     archiver.check()
 
 
-def test_disks_are_full(stack: HdfsStack, archiver: Archiver) -> None:
+def test_disks_are_full(servers: HdfsServers, archiver: Archiver) -> None:
     def restart() -> None:
         for name in ("dn1", "dn2"):
-            stack.kill(name)
-            stack.start(name)
+            servers.kill(name)
+            servers.start(name)
 
-    stack.configure(dfs__datanode__du__reserved=str(2**60))
+    servers.configure(dfs__datanode__du__reserved=str(2**60))
     restart()
     archiver.read(1_000)
     archiver.fail()
@@ -109,14 +109,14 @@ def test_disks_are_full(stack: HdfsStack, archiver: Archiver) -> None:
         lambda: "There are 2 datanode(s) running" in (archiver.sink.status().last_error or ""), "refusal", archiver.turn
     )
     assert "No DataNode takes a block" in (archiver.sink.status().last_error or "")
-    stack.configure()
+    servers.configure()
     restart()
     archiver.go_on(2_000)
     archiver.check()
 
 
-def test_the_namenode_is_killed_and_started(stack: HdfsStack, archiver: Archiver) -> None:
-    with Meanwhile(lambda: stack.kill("nn"), lambda: stack.start("nn")) as fault:
+def test_the_namenode_is_killed_and_started(servers: HdfsServers, archiver: Archiver) -> None:
+    with Meanwhile(lambda: servers.kill("nn"), lambda: servers.start("nn")) as fault:
         while not fault.over:
             archiver.turn()
             if archiver.done:
@@ -127,25 +127,25 @@ def test_the_namenode_is_killed_and_started(stack: HdfsStack, archiver: Archiver
 
 
 @pytest.mark.parametrize("shed", [False, True])
-def test_safe_mode(stack: HdfsStack, archiver: Archiver, shed: bool) -> None:
-    stack.admin("-safemode", "enter")
+def test_safe_mode(servers: HdfsServers, archiver: Archiver, shed: bool) -> None:
+    servers.admin("-safemode", "enter")
     archiver.read(1_000)
     assert "in safe mode" in archiver.fail()
     if shed:
         archiver.read(1_000)
         assert archiver.sink.shed() > 0
         assert archiver.sink.held_bytes() == 0
-    stack.admin("-safemode", "leave")
+    servers.admin("-safemode", "leave")
     archiver.go_on(2_000)
     archiver.check()
 
 
-def test_the_quota_is_used_up(stack: HdfsStack, root: str, archiver: Archiver) -> None:
-    folder = root.removeprefix(stack.hdfs)
-    stack.admin("-setSpaceQuota", "1m", folder)
+def test_the_quota_is_used_up(servers: HdfsServers, root: str, archiver: Archiver) -> None:
+    folder = root.removeprefix(servers.hdfs)
+    servers.admin("-setSpaceQuota", "1m", folder)
     archiver.read(1_000)
     assert "The quota of the folder is used up" in archiver.fail()
-    stack.admin("-clrSpaceQuota", folder)
+    servers.admin("-clrSpaceQuota", folder)
     archiver.go_on(2_000)
     archiver.check()
 
@@ -160,14 +160,14 @@ def together(*archivers: Archiver) -> None:
     wait_for(lambda: all(archiver.done for archiver in archivers), "recovery", turn)
 
 
-def test_a_silent_namenode(stack: HdfsStack, root: str, log: list[bytes]) -> None:
+def test_a_silent_namenode(servers: HdfsServers, root: str, log: list[bytes]) -> None:
     """No call comes back until the deadline; claims that were given up land late, beside those of another process."""
     store = MemoryStore()
     first = Archiver(root, store, log, PARTITIONS, call_timeout=3.0)
     first.read(500)
     wait_for(lambda: first.done, "first files", first.turn)
     for _ in range(3):
-        with Meanwhile(lambda: stack.signal("nn", signal.SIGSTOP)) as fault:
+        with Meanwhile(lambda: servers.signal("nn", signal.SIGSTOP)) as fault:
             while not fault.over:
                 first.turn()
                 if first.done:
@@ -176,7 +176,7 @@ def test_a_silent_namenode(stack: HdfsStack, root: str, log: list[bytes]) -> Non
         assert "did not answer within 3 s" in first.fail()
         with pytest.raises(StoreUnavailable, match="did not answer"):
             first.chain(0).locate()
-        stack.signal("nn", signal.SIGCONT)
+        servers.signal("nn", signal.SIGCONT)
         # It owns the same partitions, as after a rebalance that the first has not heard of.
         second = Archiver(root, store, log, PARTITIONS, call_timeout=3.0)
         second.read(150)

@@ -1,28 +1,24 @@
-"""HBase for store tests: the gateway that FLURRY_FAST_HBASE=host:port names. Without it they are skipped."""
+"""HBase for store tests: the shared stack's."""
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from flurry_fast.config.hbase import SCHEME, HBaseAddress, parse_hbase
+from flurry_fast.config.hbase import HBaseAddress
+from flurry_fast.stack import Stack
 from flurry_fast.stores.hbase import HBaseStore
 from flurry_fast.stores.hbase.tables import CONTROL, Tables
 from flurry_fast.stores.hbase.wire import Gateway
 
-GATEWAY = "FLURRY_FAST_HBASE"
-
 
 @pytest.fixture(scope="session")
-def hbase_gateway() -> HBaseAddress:
+def hbase_gateway(stack: Stack) -> HBaseAddress:
     """Where the gateway listens."""
-    named = os.environ.get(GATEWAY)
-    if not named:
-        pytest.skip(f"{GATEWAY} names no gateway")
-    return parse_hbase(f"{SCHEME}{named}")
+    assert stack.addresses.hbase_thrift is not None
+    return HBaseAddress(*stack.addresses.hbase_thrift, "")
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from secrets import randbits
 from typing import Any, TypeVar
 
-import happybase  # type: ignore[import-untyped]
+import happybase
 from thriftpy2.protocol.cybin import TCyBinaryProtocol  # type: ignore[attr-defined]
 from thriftpy2.thrift import TApplicationException, TClient, TException, TMessageType
 from thriftpy2.transport.buffered import TCyBufferedTransport  # type: ignore[attr-defined]
