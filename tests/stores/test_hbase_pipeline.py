@@ -123,7 +123,7 @@ def test_an_unfit_table_stops_the_start(pipeline: Pipeline, hbase_opener: Open) 
     checked = run(pipeline, "tables", "check")
     assert (checked.exit_code, "Counters would be wrong" in checked.stderr) == (1, True)
     consumer = pipeline.consumer()
-    assert consumer.process.wait(60) == 1
+    assert consumer.process.wait(60) == 3
     assert "TTL => 'FOREVER'" in consumer.said()
     assert "Traceback" not in consumer.said()
 
