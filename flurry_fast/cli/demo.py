@@ -62,6 +62,16 @@ DEFAULTS = DemoOptions(Path("demo-run"))
     metavar="FOLDER",
     help="Real reports (*/*.bin), sent first. Default: tests/captures of the checkout, if there is one.",
 )
+@click.option("--stack", "on_stack", is_flag=True, help="On real Kafka, HBase and HDFS; needs Java and Maven.")
+@click.option(
+    "--stack-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data/stack"),
+    show_default=True,
+    envvar="FLURRY_FAST_STACK_DIR",
+    show_envvar=True,
+    help="With --stack: the servers' folder. Those that do not run are started, and go on afterwards.",
+)
 @click.option("--no-live", is_flag=True, help="Progress lines instead of a live view (as without a terminal).")
 @click.option(
     "--json",
@@ -79,6 +89,8 @@ def command(
     apps: int,
     partitions: int,
     captures: Path | None,
+    on_stack: bool,
+    stack_dir: Path,
     no_live: bool,
     json_file: Path | None,
 ) -> None:
@@ -86,13 +98,16 @@ def command(
 
     Broker, consumer and simulated devices run as processes of their own; the consumer is killed with kill -9 on the
     way. Then every counter is compared with an independent count of what was sent. Exits with 1 if one is not exact.
+    With --stack, broker, counters and archive are real Kafka, HBase and HDFS (flurry-fast stack).
     """
     # Here, so that `flurry-fast demo --help` is quick.
     from flurry_fast.demo.perform import find_captures, next_steps, perform
     from flurry_fast.demo.screen import LiveScreen, PlainScreen
 
     found = find_captures(captures)
-    options = DemoOptions(root, seconds, kills, rate, seed, apps, partitions, found)
+    options = DemoOptions(
+        root, seconds, kills, rate, seed, apps, partitions, found, stack=stack_dir if on_stack else None
+    )
     console = Console()
     live = console.is_terminal and not no_live
     with LiveScreen(console) if live else PlainScreen() as screen:
@@ -106,7 +121,7 @@ def command(
         click.secho(sentence, fg=("green" if verdict.exact else "red") if number == 0 else None, bold=number == 0)
     click.echo("\nWhere to look next:")
     click.echo(f"  {' and '.join(str(chart) for chart in workspace.charts)}")
-    for words, shows in next_steps(workspace, busiest):
+    for words, shows in next_steps(workspace, busiest, options.stack):
         click.echo(f"  # {shows}\n  {shlex.join(words)}")
     if not verdict.exact:
         raise SystemExit(1)

@@ -19,6 +19,7 @@ class DemoOptions:
     partitions: int = 4
     captures: Path | None = None
     live: bool = True
+    stack: Path | None = None  # folder of the real servers to run on; None: the embedded broker, SQLite, local files
 
     @property
     def reports(self) -> int:

@@ -11,12 +11,14 @@ from flurry_fast._core import Plan
 from flurry_fast.config.load import load
 from flurry_fast.demo.charts import draw_apps, draw_throughput
 from flurry_fast.demo.children import children
+from flurry_fast.demo.ground import embedded, on_stack
 from flurry_fast.demo.options import DemoOptions
 from flurry_fast.demo.run import Stage, Story
 from flurry_fast.demo.screen import Screen
+from flurry_fast.demo.settings import write_config
 from flurry_fast.demo.tally import Tally
 from flurry_fast.demo.verdict import Verdict, audit, judge, target
-from flurry_fast.demo.workspace import Workspace, prepare, write_config
+from flurry_fast.demo.workspace import Workspace, prepare
 from flurry_fast.errors import FlurryFastError
 from flurry_fast.stores import open_store
 
@@ -49,13 +51,16 @@ def perform(options: DemoOptions, screen: Screen) -> tuple[Workspace, Verdict, s
     answer is the key of the busiest app.
     """
     workspace = prepare(options.root)
-    write_config(workspace)
+    if options.stack is not None:
+        screen.phase("Real Kafka, HBase and HDFS: starting what does not run")
+    ground = embedded(workspace) if options.stack is None else on_stack(options.stack, options.partitions, screen)
+    write_config(workspace, ground)
     text = (files("flurry_fast") / "plans" / "default.toml").read_text(encoding="utf-8")
     with (
         children(workspace) as processes,
         Tally(workspace.manifest, workspace.manifest_complete, text) as tally,
     ):
-        story = Stage(options, workspace, processes, screen).run()
+        story = Stage(options, workspace, ground, processes, screen).run()
         screen.phase("Auditing: every counter block against the archive")
         audited = audit(workspace, processes)
         screen.phase("Comparing every counter with an independent count of what was sent")
@@ -88,8 +93,11 @@ def program() -> list[str]:
     return ["flurry-fast"] if found is not None and Path(found).samefile(called) else [str(called)]
 
 
-def next_steps(workspace: Workspace, busiest: str | None) -> list[tuple[list[str], str]]:
-    """Commands worth trying now, each with what it shows. They need no process that is gone by then."""
+def next_steps(workspace: Workspace, busiest: str | None, stack: Path | None = None) -> list[tuple[list[str], str]]:
+    """Commands worth trying now, each with what it shows. They need no process that is gone by then.
+
+    `stack`: the folder of the real servers, which go on.
+    """
     us, config = program(), ["--config", str(workspace.config)]
     steps = [([*us, "apps", *config], "the busiest apps")]
     if busiest is not None:
@@ -98,5 +106,9 @@ def next_steps(workspace: Workspace, busiest: str | None) -> list[tuple[list[str
         steps.append(([*app, "--rollup", "country", "--format", "csv"], "its countries, for scripts"))
     steps.append(([*us, "archive", "ls", *config], "the archive: plain Parquet, one row a report"))
     steps.append(([*us, "audit", *config], "check every counter again"))
+    if stack is not None:
+        steps.append(([*us, "tables", "check", *config], "the tables in HBase"))
+        steps.append(([*us, "config", "check", "--cluster", *config], "what real servers should have otherwise"))
+        steps.append(([*us, "stack", "down", "--dir", str(stack)], "stop the servers, which go on until then"))
     steps.append((["head", "-1", str(workspace.manifest)], "what was sent, as JSON"))
     return steps

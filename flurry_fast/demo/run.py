@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from flurry_fast.demo.children import POLL_SECONDS, Child, Children
+from flurry_fast.demo.ground import Ground
 from flurry_fast.demo.options import DemoOptions
 from flurry_fast.demo.screen import BUSIEST, Picture, Screen
 from flurry_fast.demo.watch import Kill, Sample, Watch
@@ -44,11 +45,13 @@ class Stage:
         self,
         options: DemoOptions,
         workspace: Workspace,
+        ground: Ground,
         children: Children,
         screen: Screen,
     ) -> None:
         self._options = options
         self._workspace = workspace
+        self._ground = ground
         self._children = children
         self._screen = screen
         self._watch = Watch(workspace)
@@ -61,8 +64,11 @@ class Stage:
 
     def run(self) -> Story:
         """Everything up to the consumer's clean end. Raises ChildFailed or DemoStalled."""
-        self._screen.phase("Starting the embedded broker, the consumer and the simulated devices")
-        self._start_broker()
+        if self._ground.embedded:
+            self._screen.phase("Starting the embedded broker, the consumer and the simulated devices")
+            self._start_broker()
+        else:
+            self._screen.phase("Starting the consumer and the simulated devices")
         self._start_consumer()
         self._start_simulator()
         self._screen.phase(self._traffic_sentence())
@@ -175,9 +181,9 @@ class Stage:
     def _tick(self) -> None:
         """Waits a moment, looks, shows. Raises ChildFailed if broker or consumer are gone."""
         time.sleep(TICK_SECONDS)
-        assert self._broker is not None
         assert self._consumer is not None
-        self._broker.check()
+        if self._broker is not None:
+            self._broker.check()
         self._consumer.check()
         sample = self._watch.sample(self._consumer.pid)
         self._note_return(sample)

@@ -17,8 +17,9 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from flurry_fast.config.model import Counters
 from flurry_fast.errors import FlurryFastError
-from flurry_fast.stores.sqlite import SqliteStore
+from flurry_fast.stores import open_store
 from flurry_fast.verify.compare import compare_store
 from flurry_fast.verify.count import Count, CountError
 from flurry_fast.verify.manifest import partition_of
@@ -65,9 +66,9 @@ class Source:
 
 @dataclass(frozen=True)
 class Target:
-    """What the count is compared with."""
+    """What the count is compared with. `store` as in counters.store."""
 
-    store: Path
+    store: str
     plan_id: int
     incarnation: int
 
@@ -193,7 +194,7 @@ def _follow(source: Source) -> Iterator[bytes]:
 
 
 def _compare(source: Source, count: Count, target: Target) -> _Part:
-    store = SqliteStore(target.store, timeout=STORE_TIMEOUT, create=False)
+    store = open_store(Counters(store=target.store, write_timeout=STORE_TIMEOUT), create=False)
     try:
         found = compare_store(
             store,

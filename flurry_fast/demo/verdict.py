@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from flurry_fast._core import Plan
-from flurry_fast.broker import read_broker_file
+from flurry_fast.config.load import load
 from flurry_fast.demo.children import Children
 from flurry_fast.demo.tally import Comparison, Tally, Target
 from flurry_fast.demo.workspace import Workspace
+from flurry_fast.kafka import Cluster
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ class Verdict:
 
 
 def target(workspace: Workspace, plan: Plan) -> Target:
-    """What to compare with. Only while the broker runs: its file tells the topic's incarnation."""
-    return Target(workspace.store, plan.id, read_broker_file(workspace.broker_file).incarnation)
+    """What to compare with. Only while the broker runs: it tells the topic's incarnation."""
+    settings = load(workspace.config, {}, {}).settings
+    return Target(settings.counters.store, plan.id, Cluster(settings.kafka).incarnation())
 
 
 def audit(workspace: Workspace, children: Children, timeout: float = 300.0) -> Audit:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,41 +112,3 @@ def prepare(root: Path) -> Workspace:
             f"The demo's folder {root} cannot be used: {error.strerror}.", way_out="Name another with --dir."
         ) from error
     return Workspace(root)
-
-
-def write_config(workspace: Workspace) -> None:
-    """The settings of every process of the demo, as a file that the commands named at the end can use too."""
-    root = workspace.root.resolve()
-
-    def text(path: str) -> str:
-        return json.dumps(str(root / path), ensure_ascii=False)  # a JSON string is a TOML string
-
-    workspace.config.write_text(
-        f"""# Written by `flurry-fast demo`. Ages are short, so that a minute shows many flushes and files.
-[kafka]
-broker_file = {text("broker.json")}
-topic = "{TOPIC}"
-group = "flurry-fast-demo"
-# How soon the partitions of a killed consumer go to the next one.
-session_timeout = 3.0
-librdkafka = {{ "heartbeat.interval.ms" = 500 }}
-
-[consume]
-status_file = {text("consumer.json")}
-commit_interval = 0.25
-drain_timeout = 30.0
-
-[counters]
-store = {json.dumps(f"sqlite:{root / 'counters.sqlite'}", ensure_ascii=False)}
-flush_age = 1.0
-
-[archive]
-root = {text("archive")}
-roll_age = 1.0
-
-[log]
-format = "console"
-level = "info"
-""",
-        encoding="utf-8",
-    )

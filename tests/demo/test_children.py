@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from flurry_fast.demo.children import ChildFailed, children
-from flurry_fast.demo.workspace import Workspace, prepare, write_config
+from flurry_fast.demo.ground import embedded
+from flurry_fast.demo.settings import write_config
+from flurry_fast.demo.workspace import Workspace, prepare
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     workspace = prepare(tmp_path / "run")
-    write_config(workspace)
+    write_config(workspace, embedded(workspace))
     return workspace
 
 

@@ -123,7 +123,9 @@ def test_finds_one_counter_that_was_changed_by_one(finished: Finished) -> None:
     workspace, plan = finished.workspace, CountedPlan.parse(PLAN)
     incarnation = add_one(workspace.store, plan)
     with Tally(workspace.manifest, workspace.manifest_complete, PLAN) as tally:
-        verdict = judge(tally, Target(workspace.store, Plan.parse(PLAN).id, incarnation), Audit(True, ""), [])
+        verdict = judge(
+            tally, Target(f"sqlite:{workspace.store}", Plan.parse(PLAN).id, incarnation), Audit(True, ""), []
+        )
     assert not verdict.exact
     assert verdict.comparison.wrong == 1
     assert "counted were" in "\n".join(verdict.sentences())

@@ -67,7 +67,7 @@ def test_follows_the_manifest_and_agrees(tmp_path: Path) -> None:
             pass
         _write(manifest, lines[31:])
         complete.touch()
-        found = tally.compare(Target(tmp_path / "cells.sqlite", **TARGET_IDS))
+        found = tally.compare(Target(f"sqlite:{tmp_path}/cells.sqlite", **TARGET_IDS))
     assert found.differences == []
     assert found.exact
     assert found.reports == len(lines)
@@ -83,7 +83,7 @@ def test_names_a_counter_that_was_changed(tmp_path: Path) -> None:
     _write(manifest, lines)
     complete.touch()
     with Tally(manifest, complete, PLAN, processes=2) as tally:
-        found = tally.compare(Target(tmp_path / "cells.sqlite", **TARGET_IDS))
+        found = tally.compare(Target(f"sqlite:{tmp_path}/cells.sqlite", **TARGET_IDS))
     assert not found.exact
     assert found.wrong == 1
     assert "counted were" in found.differences[0]
@@ -95,7 +95,7 @@ def test_a_hole_in_the_manifest_is_no_success(tmp_path: Path) -> None:
     complete.touch()
     SqliteStore(tmp_path / "cells.sqlite", timeout=10.0).close()
     with Tally(manifest, complete, PLAN, processes=1) as tally, pytest.raises(CountFailed, match="offset 3 is not"):
-        tally.compare(Target(tmp_path / "cells.sqlite", **TARGET_IDS))
+        tally.compare(Target(f"sqlite:{tmp_path}/cells.sqlite", **TARGET_IDS))
 
 
 def test_half_a_line_is_no_success(tmp_path: Path) -> None:
@@ -103,4 +103,4 @@ def test_half_a_line_is_no_success(tmp_path: Path) -> None:
     manifest.write_text(json.dumps(_lines()[0])[:-5])
     complete.touch()
     with Tally(manifest, complete, PLAN, processes=1) as tally, pytest.raises(CountFailed, match="inside a line"):
-        tally.compare(Target(tmp_path / "none.sqlite", **TARGET_IDS))
+        tally.compare(Target(f"sqlite:{tmp_path}/none.sqlite", **TARGET_IDS))

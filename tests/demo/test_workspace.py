@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from flurry_fast.config.load import load
-from flurry_fast.demo.workspace import MARKER, DemoFolderRefused, prepare, write_config
+from flurry_fast.demo.ground import embedded
+from flurry_fast.demo.settings import write_config
+from flurry_fast.demo.workspace import MARKER, DemoFolderRefused, prepare
 
 
 def test_makes_a_folder_and_empties_its_own_things_the_next_time(tmp_path: Path) -> None:
@@ -49,7 +51,7 @@ def test_refuses_what_is_no_folder(tmp_path: Path) -> None:
 
 def test_its_settings_are_accepted(tmp_path: Path) -> None:
     workspace = prepare(tmp_path / 'a "quoted" name')
-    write_config(workspace)
+    write_config(workspace, embedded(workspace))
     settings = load(workspace.config, {}, {}).settings
     assert settings.archive.root == str(workspace.archive)
     assert settings.consume.status_file == workspace.consumer_status
