@@ -16,7 +16,7 @@ RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' rust/Cargo.toml)
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*) $(wildcard rust/*.toml rust/core/*.toml) rust/Cargo.lock rust/build.rs \
     $(shell find rust/src rust/core/src -name '*.rs')
 
-.PHONY: help build demo stack test lint bench clean develop trials torture fuzz coverage sanitize lock
+.PHONY: help build demo stack test lint bench clean develop trials torture storm fuzz coverage sanitize lock
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
@@ -29,9 +29,10 @@ demo: build ## Watch all of it run for a minute, with kills, and be audited
 stack: build ## Run real Kafka, HDFS and HBase on this machine (ARGS="--quick --brokers 3"); needs Java and Maven
 	@$(VENV)/bin/flurry-fast stack up $(ARGS)
 
+# Two processes: most of a test is waiting. Those with real servers stay in one, and share them (tests/conftest.py).
 test: build trials $(VENV)/.dev ## Run all tests: Rust, then Python (ARGS go to pytest)
 	$(CARGO) test --quiet --manifest-path rust/Cargo.toml --workspace --locked
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 lint: build $(VENV)/.dev ## Check style, types and stubs of Python and Rust
 	$(PY) -m ruff check
@@ -54,6 +55,9 @@ trials: $(TRIALS)/.built ## Build the package for the proof of exactness: with s
 
 torture: trials ## Kill, stop and fail real processes at every fail point, as long as told (ARGS="--minutes 30 --points 'archive.*'")
 	@PYTHONPATH=$(TRIALS):tests $(PY) -P -m torture $(ARGS)
+
+storm: trials ## Break real Kafka, HBase and HDFS under running consumers, 500 kills among it (ARGS="--kills 50 --rounds 1"); needs Java and Maven
+	@PYTHONPATH=$(TRIALS):tests $(PY) -P -m storm $(ARGS)
 
 fuzz: build $(CARGO_FUZZ) ## Look for inputs that the decoders do not survive, for 5 minutes (ARGS: --minutes, --target, ...)
 	$(PY) rust/fuzz/run.py $(ARGS)

@@ -54,17 +54,10 @@ class Admin:
 
     def topic(self, name: str) -> TopicFacts:
         """Raises TopicMissing, KafkaUnavailable."""
-        with _told(f"Topic {name} can not be described"):
+        with _told(f"Topic {name} can not be described"), _known(name):
             asked = self._client.describe_topics(TopicCollection([name]), request_timeout=self._timeout)[name]
-            try:
-                found = self._result(asked)
-            except KafkaException as error:
-                if error.args[0].name() in ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"):
-                    raise TopicMissing(
-                        f"There is no topic {name}.",
-                        way_out=f"Make it: flurry-fast topics create --set kafka.topic={name}",
-                    ) from None
-                raise
+            found = self._result(asked)
+            settings = self._settings(ResourceType.TOPIC, name)  # another broker may not know it yet
         parts = found.partitions
         return TopicFacts(
             name,
@@ -72,7 +65,7 @@ class Admin:
             min((len(part.replicas) for part in parts), default=0),
             tuple(part.id for part in parts if part.leader is None or part.leader.id < 0),
             tuple(part.id for part in parts if len(part.isr) < len(part.replicas)),
-            self.config(ResourceType.TOPIC, name),
+            settings,
         )
 
     def brokers(self) -> list[BrokerFacts]:
@@ -84,13 +77,28 @@ class Admin:
 
     def config(self, kind: Any, name: str) -> dict[str, str]:
         """Every setting in force of a topic, a broker or a group. Raises KafkaUnavailable."""
-        resource = ConfigResource(kind, name)
         with _told(f"The settings of {kind.name.lower()} {name} can not be read"):
-            asked = self._client.describe_configs([resource], request_timeout=self._timeout)[resource]
-            return {key: str(entry.value) for key, entry in self._result(asked).items()}
+            return self._settings(kind, name)
+
+    def _settings(self, kind: Any, name: str) -> dict[str, str]:
+        resource = ConfigResource(kind, name)
+        asked = self._client.describe_configs([resource], request_timeout=self._timeout)[resource]
+        return {key: str(entry.value) for key, entry in self._result(asked).items()}
 
     def _result(self, future: Future[T]) -> T:
         return future.result(self._timeout + 1)
+
+
+@contextmanager
+def _known(topic: str) -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        if error.args[0].name() in ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"):
+            raise TopicMissing(
+                f"There is no topic {topic}.", way_out=f"Make it: flurry-fast topics create --set kafka.topic={topic}"
+            ) from None
+        raise
 
 
 @contextmanager

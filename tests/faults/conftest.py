@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from flurry_fast.stack import Stack, jars, machine
-from flurry_fast.stack.jvm import OPEN, Jvm
+from flurry_fast.stack import Stack
 
 from .. import real_stack
+from .hdfs_admin import dfsadmin
 
 for folder in (Path(__file__).parent, Path(__file__).parent.parent / "archive"):
     sys.path.insert(0, str(folder))
@@ -59,12 +58,7 @@ class HdfsServers:
 
     def admin(self, *arguments: str) -> None:
         """`hdfs dfsadmin ...`."""
-        java = machine.find_java()
-        assert java is not None
-        class_path = f"{self._stack.folder.conf / 'hdfs'}:{jars.place(self._stack.cache, 'hdfs')}/*"
-        jvm = Jvm(java.program, self._stack.folder.root, quick=True)
-        command = jvm.tool("dfsadmin", OPEN, class_path, "org.apache.hadoop.hdfs.tools.DFSAdmin", *arguments)
-        subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+        dfsadmin(self._stack, *arguments)
 
 
 @pytest.fixture(scope="session")
