@@ -15,6 +15,8 @@ from flurry_fast.broker import BrokerFile, read_broker_file
 from flurry_fast.config.model import Kafka
 from flurry_fast.errors import ConfigError, ConfigProblem, FlurryFastError
 
+FIRST_ASK_SECONDS = 3.0  # for an answer of brokers that are alive; see Cluster.describe
+
 
 class KafkaUnavailable(FlurryFastError):
     """A broker did not answer in time, or answered with an error."""
@@ -68,14 +70,14 @@ class Cluster:
     def __init__(self, kafka: Kafka) -> None:
         """Connects nothing yet. Raises as `client_config` does."""
         self._kafka = kafka
-        config = client_config(kafka)
+        self._config = client_config(kafka)
         # The embedded broker is known by its file alone: no client, no threads for it.
-        self._admin = None if broker_file(kafka) else AdminClient(config)
+        self._admin = None if broker_file(kafka) else AdminClient(self._config)
 
     def describe(self, topic: str | None = None) -> TopicIdentity:
         """The topic of the settings (or `topic`) as it is at this moment.
 
-        Raises TopicMissing, KafkaUnavailable (after kafka.request_timeout), or BrokerNotRunning.
+        Raises TopicMissing, KafkaUnavailable (after kafka.request_timeout and a little), or BrokerNotRunning.
         """
         topic = topic or self._kafka.topic
         if self._admin is None:
@@ -87,14 +89,20 @@ class Cluster:
                     way_out=f"Start it with: flurry-fast broker --topic {topic}",
                 )
             return TopicIdentity(topic, embedded.topics[topic], embedded.incarnation)
-        return self._ask(self._admin, topic)
+        first = min(FIRST_ASK_SECONDS, self._kafka.request_timeout)
+        try:
+            return self._ask(self._admin, topic, first)
+        except KafkaUnavailable:
+            # A client asks the broker that it takes for the controller. Where that one is dead it goes on trying to
+            # connect, without a pause (librdkafka 2.16), until it learns of another after minutes; a new one asks anew.
+            self._admin = AdminClient(self._config)
+            return self._ask(self._admin, topic, self._kafka.request_timeout)
 
     def incarnation(self, topic: str | None = None) -> int:
         """As `describe`."""
         return self.describe(topic).incarnation
 
-    def _ask(self, admin: AdminClient, topic: str) -> TopicIdentity:
-        timeout = self._kafka.request_timeout
+    def _ask(self, admin: AdminClient, topic: str, timeout: float) -> TopicIdentity:
         admin.poll(0)  # hands over what it has to log
         try:
             futures = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout)
