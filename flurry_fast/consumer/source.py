@@ -51,10 +51,17 @@ class SourceFatal(FlurryFastError):
     """librdkafka says that this consumer can not go on: not allowed, refused by the group, ..."""
 
 
-class Fenced(SourceFatal):
-    """Another process has this one's static name."""
+class NameInUse(SourceFatal):
+    """Somebody alive has this one's static name."""
 
     exit_code = 3
+
+
+class Fenced(SourceFatal):
+    """This one's static name is another's now: a second process of that name, or brokers that lost a leader took an
+    answer that never arrived for one. A start shows which it was."""
+
+    exit_code = 4
 
 
 @dataclass
@@ -377,9 +384,8 @@ class KafkaSource:
             name, reason = found.name, found.reason
         if name == NAME_IN_USE and self._wait_for_name():
             return
-        in_use = name == NAME_IN_USE or "FENCED" in name
-        way_out = "Is another process running with the same kafka.instance_id?" if in_use else None
-        kind = Fenced if in_use else SourceFatal
+        kind = NameInUse if name == NAME_IN_USE else Fenced if "FENCED" in name else SourceFatal
+        way_out = None if kind is SourceFatal else "Is another process running with the same kafka.instance_id?"
         self._fatal = kind(f"The consumer can not go on: {reason} ({name}).", way_out=way_out)
 
     def _wait_for_name(self) -> bool:
