@@ -9,9 +9,11 @@ from __future__ import annotations
 import time
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from flurry_fast.config.model import Kafka
 from flurry_fast.consumer.source import consumer_config
@@ -19,6 +21,7 @@ from flurry_fast.errors import FlurryFastError
 from flurry_fast.kafka import KafkaUnavailable, client_config
 
 POLL_SECONDS = 0.1
+COMING = {"NOT_COORDINATOR", "COORDINATOR_LOAD_IN_PROGRESS", "COORDINATOR_NOT_AVAILABLE"}
 
 
 class GroupActive(FlurryFastError):
@@ -51,12 +54,27 @@ def look(kafka: Kafka, partitions: int) -> Group:
     if kafka.bootstrap is None:
         return _join(kafka, partitions)
     admin = AdminClient(client_config(kafka))
+    asking = Retrying(
+        retry=retry_if_exception(_passes),
+        stop=stop_after_delay(kafka.request_timeout),
+        wait=wait_fixed(0.2),
+        reraise=True,
+    )
     try:
-        future = admin.describe_consumer_groups([kafka.group], request_timeout=kafka.request_timeout)[kafka.group]
-        described = future.result(kafka.request_timeout + 1)
+        described = asking(_describe, admin, kafka)
     except (KafkaException, FutureTimeoutError) as error:
         raise KafkaUnavailable(f"Group {kafka.group} can not be described: {error}.") from None
     return Group(kafka.group, [f"{member.client_id} on {member.host}" for member in described.members])
+
+
+def _describe(admin: AdminClient, kafka: Kafka) -> Any:
+    future = admin.describe_consumer_groups([kafka.group], request_timeout=kafka.request_timeout)[kafka.group]
+    return future.result(kafka.request_timeout + 1)
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether brokers are only deciding which of them has the group."""
+    return isinstance(error, KafkaException) and error.args[0].name() in COMING
 
 
 def _join(kafka: Kafka, partitions: int) -> Group:
