@@ -8,7 +8,7 @@ the same offset, then the first record is read. Whatever would be a guess is a s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -78,7 +78,7 @@ class Assignment:
         self._drained = drained
         self._rebalanced = rebalanced
         self._log = structlog.get_logger("flurry_fast.assignment")
-        self._rewinds: dict[int, tuple[int, str]] = {}  # partition -> offset, for which sink
+        self._rewinds: dict[int, dict[str, int]] = {}  # partition -> sink -> offset
         self.partitions: dict[int, Partition] = {}
         self.giving_up = False  # after a failure: what is unwritten may not be written any more
 
@@ -139,10 +139,10 @@ class Assignment:
             if start is not None:
                 self._source.seek(partition.number, start)
                 self._source.resume({partition.number})
-        for number, (offset, sink) in list(self._rewinds.items()):
+        for number, asked in list(self._rewinds.items()):
             try:
                 if number in self.active:
-                    self._rewind(number, offset, sink)
+                    self._rewind(number, asked)
                 self._rewinds.pop(number, None)
             except FlurryFastError as error:
                 self._backoff.failed(error)
@@ -166,18 +166,21 @@ class Assignment:
 
     def rewind(self, number: int, offset: int, sink: str) -> None:
         """Read a partition again from `offset`, for one sink, at the next `poll`; the others pass by what they have."""
-        self._rewinds[number] = min((offset, sink), self._rewinds.get(number, (offset, sink)))
+        asked = self._rewinds.setdefault(number, {})
+        asked[sink] = min(offset, asked.get(sink, offset))
 
-    def _rewind(self, number: int, offset: int, sink: str) -> None:
+    def _rewind(self, number: int, asked: Mapping[str, int]) -> None:
         log_start, _ = self._source.watermarks(number)
-        if offset < log_start:
-            self.stop(number, str(_below(offset, log_start)), [sink])
-            return
+        gone = {sink: wanted for sink, wanted in asked.items() if wanted < log_start}
+        if gone:
+            self.stop(number, str(_below(min(gone.values()), log_start)), [*gone])
+            return  # it starts again, for whoever is left
+        offset = min(asked.values())
         read = next(state.next_offset for state in self._engine.partitions() if state.partition == number)
         # Where another sink is far behind, or another process was faster, the sink's records are still to come.
         start = min(offset - (offset > log_start), read)
         trials.fail_point("assignment.rewind.before")
-        if sink != "counters":
+        if "counters" not in asked:
             self._source.seek(number, start)
         elif (past := self._wake_counters(number, start, log_start)) is not None:
             start = past

@@ -208,6 +208,12 @@ class ProcessWatch(Watch):
         """It ended; the other thread of the process may be in the midst of its own."""
         self.identified, self.verified, self.job_end = before
 
+    def starts_anew(self, partition: int, position: int) -> None:
+        """It holds no block of the partition any more, whatever it has read before, and counts from `position` on."""
+        self.assigned[partition] = position
+        self.read_keys = {key for key in self.read_keys if parse_qualifier(key[2])[2] != partition}
+        self.clean = {key: end for key, end in self.clean.items() if parse_qualifier(key[2])[2] != partition}
+
     def state_read(self) -> None:
         self.verified = self.verified or self.identified
 

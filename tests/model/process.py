@@ -69,11 +69,11 @@ class Engine:
     def assign(self, partition: int, **arguments: Any) -> Any:
         counters = arguments.get("counters")
         if counters is not None:
-            self._watch.assigned[partition] = counters.position
+            self._watch.starts_anew(partition, counters.position)
         return self._inner.assign(partition, **arguments)
 
     def counters_shed(self, partition: int, position: Any, **arguments: Any) -> Any:
-        self._watch.assigned[partition] = position.position
+        self._watch.starts_anew(partition, position.position)
         return self._inner.counters_shed(partition, position, **arguments)
 
     def freeze(self, partitions: Any) -> Any:
@@ -333,9 +333,16 @@ class Process(Actor):
         self.world.buried(self)
 
     def durable(self) -> bool:
-        """Whether every sink that goes on has all of every partition of ours."""
+        """Whether every sink that goes on has all of every partition of ours, and the log was read to its end.
+
+        A position may stand at the end before anything is read; what is wrong with the log is seen only then.
+        """
+        read = {state.partition: state.next_offset for state in self.engine.partitions()}
         for number, partition in self.loop.assignment.partitions.items():
             end = self.world.topic.logs[number].end
+            going_on = [sink for sink in self.sinks if sink.name not in partition.stopped]
+            if going_on and read.get(number) != end:
+                return False
             for sink in self.sinks:
                 if sink.name not in partition.stopped and sink.durable(number) != end:
                     return False
