@@ -288,6 +288,19 @@ def test_a_rewind_below_the_log_stops_the_partition() -> None:
     assert "retention removed" in world.reasons()["counters"]
 
 
+def test_rewinds_of_two_sinks_below_the_log_stop_both() -> None:
+    world = World(StubSink({0: 40}), StubArchive({0: 40}))
+    world.assigned()
+    world.source.logs[0] = (38, 100)
+    world.assignment.rewind(0, 35, "counters")
+    world.assignment.rewind(0, 34, "archive")
+    world.assignment.poll()
+    assert world.assignment.active == set()
+    assert set(world.reasons()) == {"counters", "archive"}
+    world.assignment.poll()
+    assert world.assignment.active == set()
+
+
 def test_one_sink_stops_and_the_other_goes_on() -> None:
     counters, archive = StubSink({0: 40}), StubArchive({0: 30})
     world = World(counters, archive)
@@ -375,6 +388,22 @@ def test_after_a_shed_the_counters_wake_with_their_past() -> None:
     assert world.engine.woken == [(0, 40, 25)]
     assert world.engine.rewound == [(0, 25)]
     assert world.source.reading == {0: 25}
+
+
+@pytest.mark.parametrize("archive", [20, 30, 39, 40])
+@pytest.mark.parametrize("first", ["counters", "archive"])
+def test_counters_wake_also_where_the_archive_wants_the_same_records(first: str, archive: int) -> None:
+    """The archive's word was taken for both once, and the counters slept until the next rebalance."""
+    world = knowing(StubArchive({0: archive}), log=(0, 100))
+    world.assigned()
+    world.table.put(0, CountersPosition(40, max_timestamp=1000))
+    wanted = {"counters": 40, "archive": archive}
+    for sink in sorted(wanted, key=lambda sink: sink != first):
+        world.assignment.rewind(0, wanted[sink], sink)
+    world.assignment.poll()
+    assert [(partition, position) for partition, position, _ in world.engine.woken] == [(0, 40)]
+    assert world.engine.rewound == [(0, world.source.reading[0])]
+    assert world.source.reading[0] <= archive - 1
 
 
 def test_who_wakes_stands_where_the_position_is_even_if_the_sink_saw_an_older_one() -> None:
