@@ -29,10 +29,10 @@ demo: build ## Watch all of it run for a minute, with kills, and be audited
 stack: build ## Run real Kafka, HDFS and HBase on this machine (ARGS="--quick --brokers 3"); needs Java and Maven
 	@$(VENV)/bin/flurry-fast stack up $(ARGS)
 
-# Two processes: most of a test is waiting. Those with real servers stay in one, and share them (tests/conftest.py).
+# Two processes: most of a test is waiting. Each starts real servers of its own when a test asks for them.
 test: build trials $(VENV)/.dev ## Run all tests: Rust, then Python (ARGS go to pytest)
 	$(CARGO) test --quiet --manifest-path rust/Cargo.toml --workspace --locked
-	$(PY) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	$(PY) -m pytest --numprocesses 2 $(ARGS)
 
 lint: build $(VENV)/.dev ## Check style, types and stubs of Python and Rust
 	$(PY) -m ruff check

@@ -46,14 +46,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever starts a stack may have to wait for its jars, once on a machine; whoever uses one shares its process."""
+    """Whoever starts a stack may have to wait for its jars, once on a machine."""
     for item in items:
         named = {*getattr(item, "fixturenames", ())}
         if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
             named |= {value for value in item.callspec.params.values() if isinstance(value, str)}
-        uses_stack = bool(named & STACKS)
-        item.add_marker(pytest.mark.xdist_group("stack" if uses_stack else item.location[0]))
-        if uses_stack and item.get_closest_marker("timeout") is None:
+        if named & STACKS and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(real_stack.TIMEOUT))

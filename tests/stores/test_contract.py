@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -221,7 +222,15 @@ def test_many_threads_write_one_table(store: CellStore) -> None:
         random.Random(seed).shuffle(order)
         try:
             for timestamp in order:
-                write(store, timestamp, {b"shared": b"%d" % timestamp, b"own%d" % seed: b"%d" % timestamp})
+                deadline = time.monotonic() + 60
+                while True:  # a table that is just being made may be away: sent again, as a sink does
+                    try:
+                        write(store, timestamp, {b"shared": b"%d" % timestamp, b"own%d" % seed: b"%d" % timestamp})
+                        break
+                    except StoreUnavailable:
+                        if time.monotonic() > deadline:
+                            raise
+                        time.sleep(0.05)
         except BaseException as error:
             errors.append(error)
             raise
