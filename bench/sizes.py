@@ -112,7 +112,7 @@ def _wait(status: Path, reports: int, consumer: subprocess.Popen[bytes]) -> dict
         if status.exists():
             seen = json.loads(status.read_text())
             if seen.get("records", 0) >= reports:
-                return {name: int(seen[name]) for name in ("records", "sessions", "payload_bytes")}
+                return {name: int(seen[name]) for name in ("records", "sessions", "bytes")}
     raise RuntimeError(f"The consumer did not read {reports} reports within {PATIENCE:g} s.")
 
 
@@ -134,7 +134,7 @@ def _look(stack: Stack, address: HBaseAddress, name: str, apps: int, seen: dict[
         store.close()
     archive = hdfs.get_content_summary(f"/{name}")
     return Sizes(
-        apps, PARTITIONS, seen["records"], seen["sessions"], seen["payload_bytes"], cells, cell_bytes, hbase_bytes,
+        apps, PARTITIONS, seen["records"], seen["sessions"], seen["bytes"], cells, cell_bytes, hbase_bytes,
         archive.file_count, archive.length,
     )  # fmt: skip
 
