@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flurry_fast.config.model import Kafka
@@ -49,6 +50,20 @@ class Member:
                 return
             self.turn()
         raise AssertionError(f"never done: {self.positions} {self.errors} {self.source.stats}")
+
+
+@contextmanager
+def joining(settings: Kafka, native: bool) -> Iterator[Callable[..., Member]]:
+    """A call that lets another member join, with some settings changed; all leave at the end."""
+    members: list[Member] = []
+
+    def join(positions: dict[int, int], **changes: Any) -> Member:
+        members.append(Member(settings.model_copy(update=changes), positions, native))
+        return members[-1]
+
+    yield join
+    for member in members:
+        member.source.close()
 
 
 def turn_all(members: list[Member], done: Callable[[], bool]) -> None:

@@ -10,10 +10,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from flurry_fast.stack.options import PartName
+from flurry_fast.stack.options import NAMES, PartName
 
 LINE_SECONDS = 5.0  # least time between two plain lines on what is waited for
-NAMES = {"kafka": "Kafka", "hdfs": "HDFS", "hbase": "HBase"}
 
 
 class StackProgress:

@@ -12,9 +12,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from flurry_fast.cli.stack_progress import NAMES
 from flurry_fast.config.units import format_duration
 from flurry_fast.stack import Stack, StackStatus
+from flurry_fast.stack.options import NAMES
 
 _MIB = 1 << 20
 

@@ -5,12 +5,9 @@ Says nothing about when to read, flush or commit; the loop does. All calls on on
 
 from __future__ import annotations
 
-import faulthandler
 import json
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -21,10 +18,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from flurry_fast import trials
 from flurry_fast._wire import Batch, Drain, DrainError, DrainUnavailable
 from flurry_fast.config.model import Kafka
+from flurry_fast.consumer.client import consumer_config, ending_within
 from flurry_fast.consumer.fallback import FallbackDrain, drain_error
 from flurry_fast.consumer.ports import Listener
 from flurry_fast.errors import FlurryFastError
-from flurry_fast.kafka import KafkaUnavailable, client_config
+from flurry_fast.kafka import KafkaUnavailable
 
 log = structlog.get_logger("flurry_fast.source")
 
@@ -41,7 +39,6 @@ FATAL = {
     KafkaError.INVALID_GROUP_ID,
     KafkaError.UNSUPPORTED_VERSION,
 }
-HEARTBEAT_MS = 1000  # members hear of a rebalance by it: 1.5 s to share with a newcomer, 4.5 s at librdkafka's 3000
 NAME_IN_USE = "UNRELEASED_INSTANCE_ID"  # KIP-848: a dead process keeps its static name until its session is over
 NAME_RETRY_SECONDS = 1.0
 NAME_WAIT_SESSIONS = 2  # as long is waited for a name, at most
@@ -191,7 +188,7 @@ class KafkaSource:
         time.sleep(max(0.0, pause))
         self._ask_again_at = None
         self._drain.close()
-        with _ending_within(LEAVE_SECONDS):
+        with ending_within(LEAVE_SECONDS):
             self._consumer.close()  # a client that met a fatal error can not be used again
         self._consumer = Consumer(self._config)
         self._drain = self._open_drain(self._native)
@@ -314,7 +311,7 @@ class KafkaSource:
             self._drain.close()  # before the consumer: librdkafka waits for ever for a queue of ours
             self._assigned.clear()
             self._answer_rebalances()
-            with _ending_within(LEAVE_SECONDS):
+            with ending_within(LEAVE_SECONDS):
                 self._consumer.close()
 
     def _answer_rebalances(self) -> None:
@@ -429,57 +426,6 @@ class KafkaSource:
 
     def _at(self, partition: int, offset: int = -1001) -> TopicPartition:
         return TopicPartition(self._topic, partition, offset)
-
-
-def consumer_config(kafka: Kafka) -> dict[str, Any]:
-    """librdkafka's settings for a member of the group: what exactness needs, and what is measured to be fast.
-
-    `kafka.protocol` as consumer.membership decided it; `auto` is taken as classic.
-    """
-    session_ms = round(kafka.session_timeout * 1000)
-    config = client_config(
-        kafka,
-        **{
-            "group.id": kafka.group,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": False,
-            "auto.offset.reset": "error",
-            "isolation.level": "read_committed",
-        },
-    )
-    if kafka.instance_id is not None:
-        config["group.instance.id"] = kafka.instance_id
-    tuned: dict[str, Any] = {
-        "fetch.queue.backoff.ms": 2,  # the default of a second starves consume()
-        "queued.max.messages.kbytes": 32 * 1024,  # larger queues cost page faults
-        "allow.auto.create.topics": False,
-    }
-    if kafka.protocol == "consumer":  # the brokers decide on sessions and assignments
-        tuned["group.protocol"] = "consumer"
-        for name in ("heartbeat.interval.ms", "partition.assignment.strategy"):
-            config.pop(name, None)  # librdkafka would refuse to start
-    else:
-        tuned |= {"session.timeout.ms": session_ms, "heartbeat.interval.ms": min(HEARTBEAT_MS, session_ms // 3)}
-        config["partition.assignment.strategy"] = "cooperative-sticky"  # whoever keeps a partition reads on
-    return tuned | config
-
-
-@contextmanager
-def _ending_within(seconds: float) -> Iterator[None]:
-    """Should librdkafka not let go of the group, the process ends by itself, with status 1 and all stacks on stderr.
-
-    It would wait with the GIL held, so that neither a thread nor a signal's handler of Python could. Everything is
-    written and committed, or may not be: the group learns of the death when the session ends.
-    """
-    if sys.__stderr__ is None:
-        yield
-        return
-    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
 
 
 def _numbers(partitions: list[TopicPartition]) -> set[int]:

@@ -14,9 +14,7 @@ from flurry_fast.demo.workspace import TOPIC, Workspace
 from flurry_fast.errors import FlurryFastError
 from flurry_fast.operations import topics
 from flurry_fast.stack import Addresses, Stack
-from flurry_fast.stack.options import PartName
-
-NAMES = {"kafka": "Kafka", "hdfs": "HDFS", "hbase": "HBase"}
+from flurry_fast.stack.options import NAMES, PartName
 
 
 class StackLacks(FlurryFastError):

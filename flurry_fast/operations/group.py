@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from flurry_fast.config.model import Kafka
-from flurry_fast.consumer.source import consumer_config
+from flurry_fast.consumer.client import consumer_config
 from flurry_fast.errors import FlurryFastError
 from flurry_fast.kafka import KafkaUnavailable, client_config
 

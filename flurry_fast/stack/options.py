@@ -11,6 +11,8 @@ from flurry_fast.stack.errors import OptionsRefused
 
 PartName = Literal["kafka", "hdfs", "hbase"]
 PARTS: tuple[PartName, ...] = get_args(PartName)
+NAMES: Mapping[PartName, str] = {"kafka": "Kafka", "hdfs": "HDFS", "hbase": "HBase"}
+"""As people write them."""
 DEFAULT_BASE_PORT = 19000
 _KEPT = ("brokers", "datanodes")  # what data on disk depends on, beside where HBase has its own
 

@@ -18,14 +18,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import google_crc32c
 import pyarrow.parquet as pq
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from flurry_fast.broker import EmbeddedBroker
@@ -41,7 +41,8 @@ from flurry_fast.verify.plan import CountedPlan
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from reference import decoder, encoder, generate  # noqa: E402 - beside the tests, not a package of ours
+from real_topics import delete_topic, make_topic  # noqa: E402 - beside the tests, not a package of ours
+from reference import decoder, encoder, generate  # noqa: E402
 
 HOUR_MS = 3_600_000
 Json = dict[str, Any]
@@ -172,26 +173,11 @@ class Pipeline:
 
     def make_topic(self) -> None:
         """Make it, and wait until every broker knows it."""
-        new = NewTopic(self.topic, self.partitions, 1, config=self._topic_config)
-        self.admin.create_topics([new], operation_timeout=30)[self.topic].result(30)
-        deadline = time.monotonic() + 60
-        while True:  # brokers say that it is done a little before they know it
-            try:
-                asked = self.admin.describe_topics(TopicCollection([self.topic]))[self.topic]
-                asked.result(30)
-            except KafkaException:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            else:
-                return
+        make_topic(self.admin, NewTopic(self.topic, self.partitions, 1, config=self._topic_config))
 
     def delete_topic(self) -> None:
-        """Returns when brokers have forgotten it, which is later than when they say that it is done."""
-        self.admin.delete_topics([self.topic], operation_timeout=30)[self.topic].result(30)
-        deadline = time.monotonic() + 60
-        while self.topic in self.admin.list_topics(timeout=30).topics:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        """Returns when brokers have forgotten it."""
+        delete_topic(self.admin, self.topic)
 
     def incarnation(self) -> int:
         return Cluster(self.settings().kafka).incarnation()
@@ -324,6 +310,32 @@ class Consumer:
 
     def said(self) -> str:
         return self.log.read_text()
+
+
+@contextmanager
+def pipelines(folder: Path, **always: Any) -> Iterator[Callable[..., Pipeline]]:
+    """A call that makes a pipeline, with what is `always` given; what all of them started is gone at the end."""
+    made: list[Pipeline] = []
+    consumers: list[Consumer] = []
+
+    def make(**arguments: Any) -> Pipeline:
+        made.append(Pipeline(folder, **always, **arguments))
+        start = made[-1].consumer
+        made[-1].consumer = lambda *a, **k: (consumers.append(start(*a, **k)), consumers[-1])[1]  # type: ignore[method-assign]
+        return made[-1]
+
+    yield make
+    for consumer in consumers:
+        if consumer.process.poll() is None:
+            consumer.kill()
+    for one in made:
+        one.close()
+
+
+def caught_up(line: Pipeline) -> bool:
+    """Whether everything that was sent is committed, by the newest status file."""
+    ends = line.truth.ends()
+    return {number: offset for number, offset in line.committed().items() if number in ends} == ends
 
 
 def wait_until(

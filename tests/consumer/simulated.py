@@ -16,22 +16,6 @@ STORE_ID = bytes(16)
 REGISTRATION = Registration("reports", 7, 4, 0, 5, STORE_ID, bytes(16), new_incarnation=True)
 
 
-class ManualClock:
-    """Time passes when a test says so, or when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 @dataclass
 class Stats:
     """What a source counts."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from simulated import REGISTRATION, STORE_ID, ManualClock, RecordingEngine, SimulatedSource, StubArchive, StubSink
+from clocks import ManualClock
+from simulated import REGISTRATION, STORE_ID, RecordingEngine, SimulatedSource, StubArchive, StubSink
 
 from flurry_fast.consumer.assignment import Assignment
 from flurry_fast.consumer.frontier import Frontier, commit_metadata

@@ -8,33 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from pipeline import Consumer, Pipeline, wait_until
+from pipeline import Pipeline, caught_up, pipelines, wait_until
 
 MakePipeline = Callable[..., Pipeline]
 
 
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Iterator[MakePipeline]:
-    made: list[Pipeline] = []
-    consumers: list[Consumer] = []
-
-    def make(**arguments: object) -> Pipeline:
-        made.append(Pipeline(tmp_path, **arguments))  # type: ignore[arg-type]
-        start = made[-1].consumer
-        made[-1].consumer = lambda *a, **k: (consumers.append(start(*a, **k)), consumers[-1])[1]  # type: ignore[method-assign]
-        return made[-1]
-
-    yield make
-    for consumer in consumers:
-        if consumer.process.poll() is None:
-            consumer.kill()
-    for one in made:
-        one.close()
-
-
-def caught_up(pipeline: Pipeline) -> bool:
-    ends = pipeline.truth.ends()
-    return {number: offset for number, offset in pipeline.committed().items() if number in ends} == ends
+    with pipelines(tmp_path) as make:
+        yield make
 
 
 def test_captures_and_generated_reports_are_counted_and_archived(pipeline: MakePipeline, captures: list[Path]) -> None:

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from clocks import ManualClock
 from prometheus_client.parser import text_string_to_metric_families
-from simulated import ManualClock
 
 from flurry_fast.config.model import Metrics as MetricsSettings
 from flurry_fast.consumer.monitor import Monitor

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from brokers import real_kafka
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from pipeline import Consumer, Pipeline, wait_until
+from pipeline import Pipeline, caught_up, pipelines, wait_until
 
 from flurry_fast.operations import group
 
@@ -20,27 +20,8 @@ PROTOCOLS = ["classic", "consumer"]
 @pytest.fixture
 def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakePipeline]:
     """Pipelines over real Kafka; what they started is gone after the test."""
-    address = real_kafka(request)
-    made: list[Pipeline] = []
-    consumers: list[Consumer] = []
-
-    def make(**arguments: object) -> Pipeline:
-        made.append(Pipeline(tmp_path, cluster=address, **arguments))  # type: ignore[arg-type]
-        start = made[-1].consumer
-        made[-1].consumer = lambda *a, **k: (consumers.append(start(*a, **k)), consumers[-1])[1]  # type: ignore[method-assign]
-        return made[-1]
-
-    yield make
-    for consumer in consumers:
-        if consumer.process.poll() is None:
-            consumer.kill()
-    for one in made:
-        one.close()
-
-
-def caught_up(line: Pipeline) -> bool:
-    ends = line.truth.ends()
-    return {number: offset for number, offset in line.committed().items() if number in ends} == ends
+    with pipelines(tmp_path, cluster=real_kafka(request)) as make:
+        yield make
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -5,7 +5,6 @@ Native and by the fallback. What only one of them can show is in tests/wire/test
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,9 +12,10 @@ from typing import Any
 
 import pytest
 from brokers import real_kafka
-from confluent_kafka import KafkaException, Producer, TopicCollection, TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from source_member import Member, turn_all
+from real_topics import delete_topic, make_topic
+from source_member import Member, joining, turn_all
 
 from flurry_fast import _wire, kafka
 from flurry_fast.config.model import Kafka
@@ -49,25 +49,11 @@ class Cluster:
         return name
 
     def make(self, name: str, partitions: int) -> None:
-        self.admin.create_topics([NewTopic(name, partitions, 1)], operation_timeout=30)[name].result(30)
-        deadline = time.monotonic() + 60
-        while True:  # brokers say that it is done a little before they know it
-            try:
-                asked = self.admin.describe_topics(TopicCollection([name]))[name]
-                asked.result(30)
-            except KafkaException:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            else:
-                return
+        make_topic(self.admin, NewTopic(name, partitions, 1))
 
     def delete(self, name: str) -> None:
-        """Returns when brokers have forgotten it, which is later than when they say that it is done."""
-        self.admin.delete_topics([name], operation_timeout=30)[name].result(30)
-        deadline = time.monotonic() + 60
-        while name in self.admin.list_topics(timeout=30).topics:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        """Returns when brokers have forgotten it."""
+        delete_topic(self.admin, name)
 
     def send(self, topic: str, partition: int, values: list[bytes]) -> None:
         """Returns when all of them are acknowledged."""
@@ -116,15 +102,8 @@ def settings(cluster: Cluster) -> Kafka:
 
 @pytest.fixture
 def join(settings: Kafka, native: bool) -> Iterator[Callable[..., Member]]:
-    members: list[Member] = []
-
-    def new(positions: dict[int, int], **changes: Any) -> Member:
-        members.append(Member(settings.model_copy(update=changes), positions, native))
-        return members[-1]
-
-    yield new
-    for member in members:
-        member.source.close()
+    with joining(settings, native) as join:
+        yield join
 
 
 def test_it_is_a_source(join: Callable[..., Member]) -> None:

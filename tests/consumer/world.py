@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 import google_crc32c
 import numpy as np
-from simulated import ManualClock, Stats
+from clocks import ManualClock
+from simulated import Stats
 
 from flurry_fast import _core, _wire
 from flurry_fast.config.model import Consume, Counters

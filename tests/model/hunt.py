@@ -15,6 +15,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pages import put_between
+
 from flurry_fast import trials
 from model.draw import Draw
 from model.runner import attempt
@@ -128,13 +130,6 @@ def table(catches: Sequence[Catch]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(path: Path, text: str) -> None:
-    """Put it between the marks of a page."""
-    before, _, rest = path.read_text(encoding="utf-8").partition(f"{BEGIN}\n")
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="model.hunt", description=__doc__)
     parser.add_argument("--bug", action="append", choices=sorted(trials.BUGS), help="only this one (may be repeated)")
@@ -156,7 +151,7 @@ def main() -> int:
             name, first = catch.bug or "(none)", catch.first or "never"
             print(f"{name:36} {catch.scenario:10} {first:>6} {catch.noticed:>4} of {catch.schedules}  {catch.checks}")
     if options.write is not None:
-        write(options.write, table([catch for catch in catches if catch.bug is not None]))
+        put_between(options.write, BEGIN, END, table([catch for catch in catches if catch.bug is not None]))
     return int(any((catch.bug is None) != (catch.first is None) for catch in catches))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pyarrow as pa
+from clocks import ManualClock
 
 from flurry_fast import _core
 from flurry_fast.archive.chain import Chain
@@ -31,22 +32,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TOPIC = "reports"
-
-
-class Clock:
-    """A process's own time: it passes when the schedule says so, or when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class Engine:
@@ -102,7 +87,7 @@ class Actor:
 
     def __init__(self, world: World, kinds: tuple[str, ...]) -> None:
         self.world, self.kinds = world, kinds
-        self.clock = Clock()
+        self.clock = ManualClock()
         self.alive, self.failed = True, False
         self.group: Group | None = None
         self.watch: ProcessWatch

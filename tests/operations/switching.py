@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
+from clocks import ManualClock
 
 from flurry_fast import _core
 from flurry_fast.config import Settings
@@ -37,22 +38,6 @@ NEW = _core.Plan.parse(
     + '\n[[rollup]]\nname = "zone"\ndimensions = ["time_zone"]\nmeasures = ["sessions"]\n'
 )
 LOGS = generated(21, partitions=2, reports=30)
-
-
-class Clock:
-    """Time passes only where somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class Died(BaseException):
@@ -122,7 +107,7 @@ class Stats:
 class LogSource:
     """Logs as consumer.ports.Source; the group is never joined, `log_starts` is what retention left."""
 
-    def __init__(self, logs: Logs, log_starts: Mapping[int, int], clock: Clock) -> None:
+    def __init__(self, logs: Logs, log_starts: Mapping[int, int], clock: ManualClock) -> None:
         self.logs, self.log_starts, self.clock = logs, log_starts, clock
         self.stats = Stats()
         self.next: dict[int, int] = {}
@@ -218,7 +203,7 @@ class Installation:
 
         def run(plan: _core.Plan, registration: Registration, ends: Mapping[int, int]) -> None:
             turns = iter(range(self.stop_after)) if self.stop_after is not None else None
-            clock = Clock()
+            clock = ManualClock()
             source = LogSource(self.logs, self.log_starts, clock)
             run_to(
                 Settings(),
@@ -292,4 +277,4 @@ def calls_of(work: Callable[[DyingStore], object], store: Callable[[], CellStore
     return -1 - counting.left
 
 
-__all__: Sequence[str] = ("NEW", "OLD", "Clock", "Died", "DyingStore", "Installation", "LogSource", "StoreUnavailable")
+__all__: Sequence[str] = ("NEW", "OLD", "Died", "DyingStore", "Installation", "LogSource", "StoreUnavailable")

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from flurry_fast.broker import EmbeddedBroker, read_broker_file
 from flurry_fast.config.model import Kafka
-from flurry_fast.consumer.source import consumer_config
+from flurry_fast.consumer.client import consumer_config
 from flurry_fast.kafka import KafkaUnavailable
 from flurry_fast.operations import group
 from flurry_fast.operations.group import GroupActive

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from clocks import ManualClock
 from rows import batch_of, chunk_of
 
 from flurry_fast._core import Engine, Plan
@@ -28,20 +29,6 @@ from flurry_fast.stores.memory import MemoryStore
 
 T = TypeVar("T")
 PLAN = (resources.files("flurry_fast") / "plans" / "default.toml").read_text()
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class ManualWorker:

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from simulated import ManualClock
+from clocks import ManualClock
 from world import INCARNATION, PLAN, PLAN_TOML, POOL, batch_of
 
 from flurry_fast import _core

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from pages import put_between
 from storm.round import Outcome
 from storm.weather import FAULTS
 
@@ -82,7 +83,4 @@ def write_into(docs: Path, reports: list[Report]) -> None:
         for fault, times in report.recoveries.items():
             total.recoveries.setdefault(fault, []).extend(times)
         total.failures += report.failures
-    text = docs.read_text(encoding="utf-8")
-    before, _, rest = text.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    docs.write_text(f"{before}{MARKS[0]}\n{total.table()}\n{MARKS[1]}{after}", encoding="utf-8")
+    put_between(docs, *MARKS, f"{total.table()}\n")

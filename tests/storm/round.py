@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import confluent_kafka
+from acknowledged import Acknowledged
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from faults.hdfs_admin import dfsadmin
@@ -30,7 +31,6 @@ from flurry_fast.config.model import Kafka
 from flurry_fast.kafka import Cluster, TopicMissing
 from flurry_fast.operations import topics
 from flurry_fast.stack import Stack
-from flurry_fast.verify.manifest import partition_of
 
 PARTITIONS = 6
 RATE = 120  # reports a second
@@ -57,30 +57,9 @@ class Outcome:
     failure: str | None = None
 
 
-class Manifest:
-    """What the brokers acknowledged, read as it grows. Partition -> next offset."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._read = 0
-        self._rest = b""
-        self._ends: dict[int, int] = {}
-
-    def ends(self) -> dict[int, int]:
-        if self.path.exists():
-            with self.path.open("rb") as file:
-                file.seek(self._read)
-                data = self._rest + file.read()
-                self._read = file.tell()
-            *lines, self._rest = data.split(b"\n")
-            for line in lines:
-                number = partition_of(line)
-                self._ends[number] = self._ends.get(number, 0) + 1
-        return dict(self._ends)
-
-
 class Round:
-    """`run` plays it. `protocol`: of the group; `names`: whether members have static ones."""
+    """`run` plays it. The seed decides, beside all that is random, which protocol the group has and whether its members
+    have static names."""
 
     def __init__(
         self,
@@ -230,7 +209,7 @@ class Round:
             "consume.commit_interval": "200ms",
             "log.format": "json",
         }
-        self._earlier: list[tuple[str, Manifest]] = []
+        self._earlier: list[tuple[str, Acknowledged]] = []
         self._make_topic()
         members = [
             Consumer(
@@ -293,7 +272,7 @@ class Round:
             if problems:
                 raise Broken(f"not exact, {len(problems)} problems:\n" + "\n".join(map(str, problems[:10])))
 
-    def _audit(self, manifest: Manifest, incarnation: str) -> dict[str, Any]:
+    def _audit(self, manifest: Acknowledged, incarnation: str) -> dict[str, Any]:
         words = ["--complete", "--json", "--manifest", str(manifest.path), "--incarnation", incarnation]
         audit = self._command("audit", *words)
         self.wait(lambda: audit.exit_code is not None, 600, "the audit")
@@ -323,7 +302,7 @@ class Round:
 
     def _start_devices(self) -> None:
         self._incarnations += 1
-        self._manifest = Manifest(self.folder / f"manifest-{self._incarnations}.jsonl")
+        self._manifest = Acknowledged(self.folder / f"manifest-{self._incarnations}.jsonl")
         self._devices = self._command(
             "simulate", "--rate", str(RATE), "--reports", "10000000", "--apps", "60", "--devices", "3000",
             "--malformed", "0.02", "--seed", str(self._seed), "--manifest", str(self._manifest.path), "--no-throttle",
@@ -351,4 +330,5 @@ class Round:
         return {place.partition: place.offset for place in found if place.error is None and 0 <= place.offset < 10**9}
 
     def _said(self) -> str:
-        return "\n".join(f"{c.name}:\n{c.process.tail(6)}" for c in self.crew.consumers if c.process is not None)
+        said = [f"{c.name}:\n{c.process.tail(6)}" for c in self.crew.consumers if c.process is not None]
+        return "\n".join([*self.servers.failures[-3:], *said])

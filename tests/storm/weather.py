@@ -30,10 +30,6 @@ class Fault(NamedTuple):
     needs: tuple[str, ...] = ()
 
 
-def _kill(round_: Round) -> None:
-    round_.crew.kill_one()
-
-
 def _zombie(round_: Round) -> None:
     consumer = round_.crew.any()
     consumer.send(signal.SIGSTOP)
@@ -94,12 +90,8 @@ def _restore(round_: Round) -> None:
     round_.crew.start()
 
 
-def _recreate(round_: Round) -> None:
-    round_.recreate_topic()
-
-
 FAULTS: dict[str, Fault] = {
-    "kill": Fault("`kill -9` of a consumer", _kill),
+    "kill": Fault("`kill -9` of a consumer", lambda round_: round_.crew.kill_one()),
     "zombie": Fault("SIGSTOP of a consumer beyond its session, then SIGCONT", _zombie),
     "rebalances": Fault("four members join and leave within seconds", _rebalances),
     "delay": Fault("a reply of the gateway comes after the time-out", partial(_spoil, Kind.DELAY, WRITE_TIMEOUT * 1.5)),
@@ -117,5 +109,5 @@ FAULTS: dict[str, Fault] = {
     "ahead": Fault("committed offsets moved beyond the log", partial(_offsets, "ahead")),
     "deleted": Fault("committed offsets deleted", partial(_offsets, "deleted")),
     "restore": Fault("all tables put back to a backup, then `positions fence`", _restore),
-    "recreate": Fault("the topic deleted and made again under consumers", _recreate),
+    "recreate": Fault("the topic deleted and made again under consumers", lambda round_: round_.recreate_topic()),
 }

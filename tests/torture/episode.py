@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from acknowledged import Acknowledged
 from torture.member import Member
 from torture.nursery import Nursery, Process
 from torture.places import MARK, Cell
@@ -27,7 +28,6 @@ from flurry_fast.broker import read_broker_file
 from flurry_fast.positions import PositionTable
 from flurry_fast.registry import Registry
 from flurry_fast.stores.sqlite import SqliteStore
-from flurry_fast.verify.manifest import partition_of
 
 PARTITIONS = 8
 RATE = 80  # reports a second
@@ -162,7 +162,7 @@ class Episode:
         self._wait(lambda: devices.exit_code is not None, 30, "the devices' end", devices)
         if devices.exit_code:
             raise Broken(f"The simulated devices ended with {devices.exit_code}:\n{devices.tail()}")
-        ends = _ends(manifest)
+        ends = Acknowledged(manifest).ends()
         self._drain(ends)
         for member in self._members:
             member.send(signal.SIGTERM)
@@ -398,13 +398,3 @@ def _until(done: Callable[[], bool], seconds: float) -> Script:
     deadline = time.monotonic() + seconds
     while not done() and time.monotonic() < deadline:
         yield
-
-
-def _ends(manifest: Path) -> dict[int, int]:
-    """Partition -> how many reports the broker acknowledged; offsets begin at 0."""
-    found: dict[int, int] = {}
-    with manifest.open("rb") as lines:
-        for line in lines:
-            number = partition_of(line)
-            found[number] = found.get(number, 0) + 1
-    return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pages import put_between
 from torture.episode import Outcome
 from torture.places import ACTIONS, PLACES
 
@@ -82,12 +83,7 @@ def load(path: Path) -> Report:
 
 def write_into(page: Path, runs: Sequence[Report]) -> None:
     """Put the figures and the table of these runs between the page's two marks."""
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    if not after:
-        raise ValueError(f"{page} does not have both {MARKS[0]} and {MARKS[1]}")
-    page.write_text(f"{before}{MARKS[0]}\n{markdown(runs)}{MARKS[1]}{after}", encoding="utf-8")
+    put_between(page, *MARKS, markdown(runs))
 
 
 def markdown(runs: Sequence[Report]) -> str:

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError
-from source_member import Member
+from source_member import Member, joining
 
 from flurry_fast import _wire
 from flurry_fast.config.model import Kafka
 from flurry_fast.consumer import source as source_module
-from flurry_fast.consumer.source import KafkaSource, SourceFatal, consumer_config
+from flurry_fast.consumer.client import consumer_config
+from flurry_fast.consumer.source import KafkaSource, SourceFatal
 from flurry_fast.kafka import KafkaUnavailable
 
 
@@ -39,15 +40,8 @@ def settings(mock_cluster: Any) -> Kafka:
 
 @pytest.fixture
 def join(settings: Kafka, native: bool) -> Iterator[Callable[..., Member]]:
-    members: list[Member] = []
-
-    def new(positions: dict[int, int], **changes: Any) -> Member:
-        members.append(Member(settings.model_copy(update=changes), positions, native))
-        return members[-1]
-
-    yield new
-    for member in members:
-        member.source.close()
+    with joining(settings, native) as join:
+        yield join
 
 
 def test_falls_back_loudly(settings: Kafka, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
@@ -98,7 +92,7 @@ def test_who_leaves_answers_rebalances_himself(join: Callable[..., Member], monk
 
 
 def test_a_group_that_can_not_be_left_is_left_by_ending() -> None:
-    code = "import time; from flurry_fast.consumer.source import _ending_within as w\nwith w(0.2): time.sleep(60)"
+    code = "import time; from flurry_fast.consumer.client import ending_within as w\nwith w(0.2): time.sleep(60)"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, timeout=50)
     assert done.returncode == 1
     assert "Timeout" in done.stderr

@@ -6,24 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from clocks import ManualClock
+
 from flurry_fast.workers.supervisor import Supervisor
 from flurry_fast.workers.team import Member
-
-
-class HandClock:
-    """Moves only when it sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class FakeProcess:
@@ -62,7 +48,7 @@ class World:
     """A supervisor of `count` fakes; `started` has every process that was ever made, by worker."""
 
     def __init__(self, count: int = 3, *, may_restart: bool = True) -> None:
-        self.clock = HandClock()
+        self.clock = ManualClock()
         self.team = [Member(n, f"w-{n}", Path(f"status-{n}.json"), {}) for n in range(1, count + 1)]
         self.started: dict[str, list[FakeProcess]] = {member.name: [] for member in self.team}
         self.supervisor = Supervisor(
