@@ -16,10 +16,10 @@ RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' rust/Cargo.toml)
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*) $(wildcard rust/*.toml rust/core/*.toml) rust/Cargo.lock rust/build.rs \
     $(shell find rust/src rust/core/src -name '*.rs')
 
-.PHONY: help build demo stack test lint bench clean develop trials torture storm fuzz coverage sanitize lock
+.PHONY: help build demo stack test lint bench clean develop trials torture storm storm-bugs fuzz coverage sanitize lock
 
 help: ## List these targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
 build: $(VENV)/.package ## Set everything up: virtual environment in .venv, dependencies, both native modules
 
@@ -58,6 +58,9 @@ torture: trials ## Kill, stop and fail real processes at every fail point, as lo
 
 storm: trials ## Break real Kafka, HBase and HDFS under running consumers, 500 kills among it (ARGS="--kills 50 --rounds 1"); needs Java and Maven
 	@PYTHONPATH=$(TRIALS):tests $(PY) -P -m storm $(ARGS)
+
+storm-bugs: trials ## Let a storm rage over consumers with one seeded bug after the other: each must be noticed (ARGS="--bug NAME")
+	@PYTHONPATH=$(TRIALS):tests $(PY) -P -m storm.hunt $(ARGS)
 
 fuzz: build $(CARGO_FUZZ) ## Look for inputs that the decoders do not survive, for 5 minutes (ARGS: --minutes, --target, ...)
 	$(PY) rust/fuzz/run.py $(ARGS)

@@ -47,13 +47,15 @@ class Consumer:
         clock: Clock,
         *,
         drain_seconds: float,
+        verify: Callable[[], None],
         archive: Callable[[int], Chain] | None = None,
         publish: Callable[[LoopState], None] = lambda _: None,
     ) -> None:
-        """`archive(partition)`: the archive's chain, where there is one to be read. `publish` is given a fresh state
+        """`verify` asks the registry whether all is what this process started with, and raises RegistryMismatch if not.
+        `archive(partition)`: the archive's chain, where there is one to be read. `publish` is given a fresh state
         several times a second, and a last one with phase "stopped"."""
         self._settings, self._source, self._engine, self._sinks = settings, source, engine, sinks
-        self._clock, self._publish = clock, publish
+        self._clock, self._publish, self._verify = clock, publish, verify
         self._counters = next((sink for sink in sinks if isinstance(sink, CountersSink)), None)
         self._log = structlog.get_logger("flurry_fast.loop")
         self._rebalances: Counter[str] = Counter()
@@ -170,6 +172,12 @@ class Consumer:
 
     def _partition_error(self, error: Any) -> None:
         if error.name in OUT_OF_RANGE and error.partition in self.assignment.active:
+            try:
+                self._verify()  # a topic that was made again is shorter, too: a new start goes on with it
+            except RegistryMismatch:
+                raise
+            except FlurryFastError as failure:
+                self._log.warning("whether the topic is still the same is not known", error=str(failure))
             self.assignment.stop(
                 error.partition,
                 f"Its next offset is no longer in the log ({error.reason}): retention passed it, or the log was"

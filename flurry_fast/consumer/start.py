@@ -156,6 +156,7 @@ def assemble(
         registry.positions(registration),
         clock,
         archive=lambda partition: Chain(archived, registration.topic, registration.incarnation, partition),
+        verify=lambda: registry.verify(registration),
         drain_seconds=settings.consume.drain_timeout or (session or settings.kafka.session_timeout) / DRAIN_SHARE,
         publish=publish,
     )

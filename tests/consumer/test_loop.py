@@ -8,7 +8,7 @@ import pytest
 from world import World, batch_of
 
 from flurry_fast.consumer.state import LoopState
-from flurry_fast.errors import StoreUnavailable
+from flurry_fast.errors import RegistryMismatch, StoreUnavailable
 from flurry_fast.sinks.base import Stop
 from flurry_fast.sinks.counters import CountersSink
 
@@ -106,6 +106,15 @@ def test_an_offset_that_left_the_log_stops_the_partition_and_other_errors_do_not
     process.loop.turn()
     assert process.loop.assignment.active == set()
     assert "no longer in the log" in process.loop.assignment.partitions[0].stopped["counters"]
+
+
+def test_an_offset_that_left_the_log_because_the_topic_was_made_again_ends_the_process() -> None:
+    process = calm().process
+    process.loop.turn()
+    process.incarnation += 1
+    process.source.drain = lambda *_: (None, [Error("_AUTO_OFFSET_RESET")])  # type: ignore[method-assign]
+    with pytest.raises(RegistryMismatch, match="deleted and made again"):
+        process.loop.turn()
 
 
 def test_a_jump_in_the_offsets_stops_the_partition() -> None:

@@ -103,7 +103,8 @@ class Process:
 
     def __init__(self, world: World) -> None:
         self.world, self.clock, self.store = world, ManualClock(), world.store
-        registry = Registry(self.store, "reports", lambda: INCARNATION)
+        self.incarnation = INCARNATION
+        registry = Registry(self.store, "reports", lambda: self.incarnation)
         registration = registry.open(PLAN.id, PLAN.toml, 1)
         self.engine = _core.Engine(PLAN, incarnation=INCARNATION, secret=registration.secret)
         self.worker = SteppedWorker()
@@ -119,6 +120,7 @@ class Process:
             registry.positions(registration),
             self.clock,
             drain_seconds=2.0,
+            verify=lambda: registry.verify(registration),
         )
         self.source.subscribe(self.loop.assignment)
 

@@ -177,6 +177,7 @@ class Process(Actor):
             registry.positions(self.registration),
             self.clock,
             drain_seconds=2.0,
+            verify=lambda: registry.verify(self.registration),
             archive=self.chain if world.archiving else None,
         )
         if world.budget is not None:

@@ -19,16 +19,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 from storm import report as reports
+from storm.ground import DOCS, FILE, own_stack
 from storm.report import Report
 from storm.round import Round
 from storm.weather import FAULTS
 from torture.nursery import Nursery
 
 from flurry_fast import trials
-from flurry_fast.stack import Stack, StackOptions, free_base
-
-DOCS = Path("docs/exactness.md")
-FILE = click.Path(dir_okay=False, path_type=Path)
+from flurry_fast.stack import Stack
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -70,7 +68,7 @@ def main(
     root = Path(tempfile.mkdtemp(prefix="flurry-storm-"))
     began = time.monotonic()
     with ExitStack() as cleanup:
-        stack = Stack.at(stack_dir) if stack_dir is not None else _own(root, cleanup, console)
+        stack = Stack.at(stack_dir) if stack_dir is not None else own_stack(root, cleanup, console)
         nursery = Nursery()
         cleanup.callback(nursery.close)
         wanted = [
@@ -100,15 +98,6 @@ def main(
     if not report.failures:
         shutil.rmtree(root)
     sys.exit(bool(report.failures))
-
-
-def _own(root: Path, cleanup: ExitStack, console: Console) -> Stack:
-    """Three brokers, HBase on HDFS; gone at the end."""
-    console.print("Starting three Kafka brokers, HDFS and HBase", highlight=False)
-    options = StackOptions(brokers=3, hbase_on="hdfs", quick=True, base_port=free_base())
-    stack = Stack.up(root / "stack", options)
-    cleanup.callback(stack.down, wipe=True)
-    return stack
 
 
 def _deal(cards: list[str], rounds: int, draw: random.Random) -> list[list[str]]:

@@ -98,13 +98,14 @@ class Crew:
         if self.supervised:
             consumer.start()
 
-    def end_all(self, number: signal.Signals) -> list[int | None]:
-        """Signal all, and wait until they are gone; nobody is started again before `start`. Their statuses."""
+    def end_all(self, number: signal.Signals, *, but: Consumer | None = None) -> list[int | None]:
+        """Signal all but one, and wait until they are gone; nobody is started again before `start`. Their statuses."""
         self.supervised = False
-        for consumer in self.consumers:
+        those = [consumer for consumer in self.consumers if consumer is not but]
+        for consumer in those:
             consumer.send(signal.SIGCONT)
             consumer.send(number)
-        self._gone(self.consumers)
+        self._gone(those)
         return [consumer.ended() for consumer in self.consumers]
 
     def _gone(self, consumers: list[Consumer]) -> None:

@@ -41,12 +41,17 @@ BURST = 5  # kills without waiting for what they left to be durable
 
 
 class Broken(Exception):
-    """Something that must never happen has happened; the words say what."""
+    """Something that must never happen has happened: by which check, and in words."""
+
+    def __init__(self, check: str, words: str) -> None:
+        super().__init__(words)
+        self.check = check
 
 
 @dataclass
 class Outcome:
-    """`recoveries`: fault -> seconds until all was durable. `failure`: what was wrong; None: all exact."""
+    """`recoveries`: fault -> seconds until all was durable. `failure`: what was wrong; None: all exact. `check`: which
+    rule it broke."""
 
     recoveries: dict[str, list[float]] = field(default_factory=dict)
     kills: int = 0
@@ -55,6 +60,7 @@ class Outcome:
     counters: int = 0
     seconds: float = 0.0
     failure: str | None = None
+    check: str | None = None
 
 
 class Round:
@@ -70,11 +76,13 @@ class Round:
         *,
         consumers: int = 3,
         bug: str | None = None,
+        patience: float = CATCH_UP_SECONDS,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.draw = random.Random(seed)
         self.stack, self.folder = stack, folder
         self._nursery, self._seed, self._bug, self._tell = nursery, seed, bug, tell
+        self._patience = patience
         self._protocol = "consumer" if seed % 4 == 3 else "classic"
         self._static = seed % 2 == 1
         self.session = SESSION if self._protocol == "classic" else GROUP_SESSION
@@ -102,6 +110,7 @@ class Round:
                 self._play(kills, faults)
             except (Broken, TimeoutError) as broken:
                 self.out.failure = f"{broken} (seed {self._seed}, {self.folder})"
+                self.out.check = broken.check if isinstance(broken, Broken) else "stands still"
             finally:
                 self.crew.end_all(signal.SIGKILL)
                 if self._devices is not None:
@@ -136,10 +145,11 @@ class Round:
 
     def operator(self, *words: str) -> None:
         """A command that must succeed. Raises Broken."""
-        done = self._command(words[0], *words[1:])
+        done = self._command(words[0], *words[1:], bug=self._bug)
         self.wait(lambda: done.exit_code is not None, 120, f"{' '.join(words)} to end")
         if done.exit_code:
-            raise Broken(f"`{' '.join(words)}` ended with {done.exit_code}:\n{done.tail()}")
+            said = f"`{' '.join(words)}` ended with {done.exit_code}:\n{done.tail()}"
+            raise Broken("an operator's command fails", said)
 
     def change_commits(self, change: str) -> None:
         """`rewound`, `ahead` or `deleted`, once the group is empty."""
@@ -226,7 +236,7 @@ class Round:
     def _play(self, kills: int, faults: list[str]) -> None:
         self._start_devices()
         self.crew.start()
-        self.wait(lambda: sum(self._committed().values()) > 0, CATCH_UP_SECONDS, "the first commits")
+        self.wait(lambda: sum(self._committed().values()) > 0, self._patience, "the first commits")
         script = [*faults, *["kill"] * kills]
         self.draw.shuffle(script)
         burst = 0
@@ -242,20 +252,24 @@ class Round:
         self._end_devices()
         self._drain()
         if codes := {code for code in self.crew.end_all(signal.SIGTERM) if code}:
-            raise Broken(f"consumers ended with {codes}, not 0:\n{self._said()}")
+            raise Broken("no orderly end", f"consumers ended with {codes}, not 0:\n{self._said()}")
         self._judge()
 
     def _recover(self, fault: str) -> None:
         """Until what was acknowledged by now is durable in both sinks."""
         began, ends = time.monotonic(), self._manifest.ends()
-        self.wait(lambda: self._covers(ends), CATCH_UP_SECONDS, f"recovery from {fault}")
+        self._until_durable(ends, f"recovery from {fault}")
         self.out.recoveries.setdefault(fault, []).append(time.monotonic() - began)
-        if self.crew.asked_for_help:
-            raise Broken(f"consumers ended for good: {self.crew.asked_for_help}")
 
     def _drain(self) -> None:
         ends = self._manifest.ends()
-        self.wait(lambda: self._covers(ends), CATCH_UP_SECONDS, f"the end {ends}")
+        self._until_durable(ends, f"the end {ends}")
+
+    def _until_durable(self, ends: dict[int, int], what: str) -> None:
+        help_wanted = self.crew.asked_for_help
+        self.wait(lambda: self._covers(ends) or help_wanted, self._patience, what)
+        if help_wanted:
+            raise Broken("a consumer stops for good", f"consumers asked for help: {help_wanted}")
 
     def _judge(self) -> None:
         """Every incarnation of the topic against its manifest; the archive has all of them."""
@@ -270,7 +284,8 @@ class Round:
             if said["records"] != sent:
                 problems.append(f"{sent} reports were sent, {said['records']} are archived")
             if problems:
-                raise Broken(f"not exact, {len(problems)} problems:\n" + "\n".join(map(str, problems[:10])))
+                some = "\n".join(map(str, problems[:10]))
+                raise Broken("counters and archive", f"not exact, {len(problems)} problems:\n{some}")
 
     def _audit(self, manifest: Acknowledged, incarnation: str) -> dict[str, Any]:
         words = ["--complete", "--json", "--manifest", str(manifest.path), "--incarnation", incarnation]
@@ -279,15 +294,15 @@ class Round:
         try:
             found: dict[str, Any] = json.loads(audit.tail(1))
         except ValueError:
-            raise Broken(f"the audit failed:\n{audit.tail()}") from None
+            raise Broken("audit", f"the audit failed:\n{audit.tail()}") from None
         return found
 
     # --- small steps ---------------------------------------------------------------------------------------------
 
-    def _command(self, name: str, *words: str) -> Process:
+    def _command(self, name: str, *words: str, bug: str | None = None) -> Process:
         direct = self._settings | {"counters.store": str(self.hbase), "counters.write_timeout": "60s"}
         settings = [item for key, value in direct.items() for item in ("--set", f"{key}={value}")]
-        return self._nursery.start(name, [name, *words, *settings], self.folder / f"{name}.log")
+        return self._nursery.start(name, [name, *words, *settings], self.folder / f"{name}.log", bug=bug)
 
     def _make_topic(self) -> None:
         brokers = len([name for name in self.stack.names if name.startswith("kafka")])
@@ -314,7 +329,7 @@ class Round:
         devices.send(signal.SIGTERM)
         self.wait(lambda: devices.exit_code is not None, 120, "the devices' end")
         if devices.exit_code:
-            raise Broken(f"the simulated devices ended with {devices.exit_code}:\n{devices.tail()}")
+            raise Broken("devices", f"the simulated devices ended with {devices.exit_code}:\n{devices.tail()}")
 
     def _covers(self, ends: dict[int, int]) -> bool:
         committed = self._committed()

@@ -52,6 +52,13 @@ def _spoil(kind: Kind, seconds: float, round_: Round) -> None:
     round_.wait(fault.hit.is_set, HIT_SECONDS, f"a call of {method.decode()} that {kind.name} spoils")
 
 
+def _refuse_writes(round_: Round) -> None:
+    """So many in a row that some are second and third attempts."""
+    for _ in range(8):
+        fault = round_.proxy.spoil(Kind.RESET_BEFORE, b"mutateRowsTs")
+        round_.wait(fault.hit.is_set, HIT_SECONDS, "a write that is reset")
+
+
 def _server(name: str, round_: Round) -> None:
     """kill -9, a while without it, and a start. HBase may die of a DataNode or of the NameNode: see `Servers`."""
     servers = round_.servers
@@ -81,12 +88,18 @@ def _offsets(change: str, round_: Round) -> None:
 
 
 def _restore(round_: Round) -> None:
+    """Every second time one process hangs, is forgotten, and goes on where it was when all is back."""
     backup = cells.take(round_.hbase)
     round_.pump(round_.draw.uniform(3.0, 6.0))
-    round_.crew.end_all(signal.SIGKILL)
+    forgotten = round_.crew.any() if round_.draw.random() < 0.5 else None
+    if forgotten is not None:
+        forgotten.send(signal.SIGSTOP)
+    round_.crew.end_all(signal.SIGKILL, but=forgotten)
     cells.put_back(round_.hbase, backup)
     round_.change_commits("deleted")  # they tell of what the tables have lost; only the measurement believes them
     round_.operator("positions", "fence", "--yes")
+    if forgotten is not None:
+        forgotten.send(signal.SIGCONT)
     round_.crew.start()
 
 
@@ -97,6 +110,7 @@ FAULTS: dict[str, Fault] = {
     "delay": Fault("a reply of the gateway comes after the time-out", partial(_spoil, Kind.DELAY, WRITE_TIMEOUT * 1.5)),
     "cut": Fault("a reply is cut after its call was carried out", partial(_spoil, Kind.CUT, 0.0)),
     "reset": Fault("a reset instead of a reply", partial(_spoil, Kind.RESET, 0.0)),
+    "resets": Fault("eight writes, one after the other, are reset and not carried out", _refuse_writes),
     "half open": Fault("a call vanishes, and nothing is ever said", partial(_spoil, Kind.SWALLOW, 0.0)),
     "slow": Fault("a reply comes byte by byte", partial(_spoil, Kind.DRIP, 0.2)),
     "broker": Fault("`kill -9` of one of three brokers; leaders move", _broker, ("kafka2",)),
@@ -108,6 +122,6 @@ FAULTS: dict[str, Fault] = {
     "rewound": Fault("committed offsets set back to 0", partial(_offsets, "rewound")),
     "ahead": Fault("committed offsets moved beyond the log", partial(_offsets, "ahead")),
     "deleted": Fault("committed offsets deleted", partial(_offsets, "deleted")),
-    "restore": Fault("all tables put back to a backup, then `positions fence`", _restore),
+    "restore": Fault("all tables put back to a backup, then `positions fence`; a process may hang meanwhile", _restore),
     "recreate": Fault("the topic deleted and made again under consumers", lambda round_: round_.recreate_topic()),
 }
