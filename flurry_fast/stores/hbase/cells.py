@@ -28,7 +28,6 @@ MAX_ROW = 32_000  # bytes: 32,767 less the table's name, with which HBase looks 
 PUT_ROWS = 5000  # of one mutateRowsTs: fewer, larger calls cost the region server less
 PUT_BYTES = 8 * 2**20  # gateways refuse messages above 100 MB
 GET_ROWS = 1000
-SWAP_SOCKETS = 4  # a compared put waits for the log, and little else
 
 
 @dataclass(frozen=True)
@@ -70,11 +69,11 @@ class CellCalls:
         """Put `new` where `expected` is (None: nothing), for each (row, column, expected, new), one atomically; whether
         it was there. In any order: cells are distinct."""
         calls = Calls.swap(table, cells)
-        self._make(calls, SWAP_SOCKETS)
+        self._make(calls)
         return calls.swapped()
 
-    def _make(self, calls: Calls, sockets: int = 0) -> None:
-        self._gateway.make(calls, sockets=max(sockets, self._sockets), depth=self._depth)
+    def _make(self, calls: Calls) -> None:
+        self._gateway.make(calls, sockets=self._sockets, depth=self._depth)
 
 
 def put_one(calls: CellCalls, table: bytes, column: bytes, timestamp: int, row: bytes, value: bytes) -> None:
