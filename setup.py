@@ -33,7 +33,11 @@ facts = {
 }
 wire = Extension(
     "flurry_fast._wire",
-    sources=["csrc/_wire.pyx", "csrc/rdkafka.c"],
+    sources=[
+        "csrc/_wire.pyx",
+        "csrc/rdkafka.c",
+        *(f"csrc/thrift_{part}.c" for part in ("encode", "reply", "exchange")),
+    ],
     depends=[str(path) for path in sorted(Path("csrc").iterdir())],
     include_dirs=["csrc"],
     define_macros=[(name, f'"{value}"') for name, value in facts.items()],

@@ -1,6 +1,6 @@
-"""Native glue to librdkafka's handles; batch.h is what leaves this module.
+"""Native glue to librdkafka's handles (batch.h is what leaves this module), and calls of HBase's Thrift gateway.
 
-Private: flurry_fast.consumer.source and flurry_fast.broker are its users.
+Private: flurry_fast.consumer.source, flurry_fast.broker and flurry_fast.stores.hbase are its users.
 """
 # One extension module, one file a concern: the parts share C-level types.
 include "build.pyx"
@@ -8,3 +8,4 @@ include "library.pyx"
 include "batch.pyx"
 include "drain.pyx"
 include "mock.pyx"
+include "thrift.pyx"

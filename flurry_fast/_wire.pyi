@@ -1,7 +1,9 @@
-"""Native glue to librdkafka's handles: batches, the drain, the mock cluster. Private."""
+"""Native glue to librdkafka's handles: batches, the drain, the mock cluster; and cells over Thrift. Private."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, final
 
+import pyarrow as pa
 from confluent_kafka import Consumer, Message, Producer
 from typing_extensions import Buffer, CapsuleType
 
@@ -174,3 +176,95 @@ def mock_controller(producer: Producer, broker: int) -> None:
 
     Raises NotImplementedError where librdkafka is too old for it.
     """
+
+class WireFailure(Exception):
+    """A call that has no clean reply. `kind`, with what `code` and `text` are then:
+
+    closed; errno (its number); timeout; garbled, mismatch, too large (what was wrong); io, illegal (the gateway's
+    IOError and IllegalArgument: the message); application (TApplicationException: type and message). Of a message the
+    first 1,023 bytes.
+    """
+
+    kind: str
+    code: int
+    text: str
+    def __init__(self, kind: str, code: int, text: str) -> None: ...
+
+@final
+class BinaryColumn:
+    """An Arrow column of binary or large_binary, without a copy; leave it unchanged while this lives."""
+
+    @property
+    def shortest(self) -> int:
+        """Length of the shortest value, in bytes; 0 of none."""
+
+    @property
+    def longest(self) -> int:
+        """Of the longest; 0 of none."""
+
+    def __init__(self, array: pa.Array[Any]) -> None:
+        """Raises TypeError for another type, ValueError for nulls or offsets that leave the data."""
+
+    def __len__(self) -> int: ...
+
+@final
+class Calls:
+    """Calls of one method of Hbase.thrift (Thrift1), encoded from columns, and what they found, in columns.
+
+    They are made once, by `run`; the GIL is released meanwhile. Not for several threads.
+    """
+
+    @staticmethod
+    def put(columns: Sequence[tuple[bytes, bytes, int, BinaryColumn, BinaryColumn]], rows: int, size: int) -> Calls:
+        """mutateRowsTs for each (table, `family:qualifier`, timestamp, rows, values), with writeToWAL.
+
+        Cut into calls of at most `rows` rows and `size` bytes of rows and values; a larger cell goes alone. Raises
+        ValueError for columns of different lengths.
+        """
+
+    @staticmethod
+    def get(columns: Sequence[tuple[bytes, bytes, BinaryColumn]], rows: int, size: int) -> Calls:
+        """getRowsWithColumns for each (table, `family:qualifier`, rows), cut as puts are."""
+
+    @staticmethod
+    def swap(table: bytes, cells: Sequence[tuple[bytes, bytes, bytes | None, bytes]]) -> Calls:
+        """checkAndPut for each (row, `family:qualifier`, expected or None for absence, new value)."""
+
+    @property
+    def sequences(self) -> list[int]:
+        """After `run`: the sequence id of the last call of each socket."""
+
+    @property
+    def clean(self) -> list[bool]:
+        """After `run`: whether each socket has answered all that it was asked, and nothing else."""
+
+    def __len__(self) -> int:
+        """Number of calls."""
+
+    def run(self, sockets: Sequence[tuple[int, int]], depth: int, timeout: float) -> None:
+        """Make them, over (file descriptor, last sequence id) of each connected socket; these stay open meanwhile.
+
+        A socket has up to `depth` calls unanswered. `timeout`: seconds that a call may take from when it is the oldest
+        of its socket. A return means that each call had its own clean reply. Raises WireFailure or MemoryError at the
+        first thing that goes wrong; sockets that are not clean then must not be used again. Raises ValueError for a
+        number of sockets outside 1 to 64, or a depth outside 1 to 16.
+        """
+
+    def found(self) -> list[tuple[bytes, bytes, bytes, bytes]]:
+        """Of gets, for each column that was asked: Arrow buffers of cells, in the order of the rows.
+
+        Indices of the rows (int32), timestamps (int64), offsets of the values (int32, one more), values. Raises
+        WireFailure where the values of one column are 2 GiB or more.
+        """
+
+    def swapped(self) -> list[bool]:
+        """Of swaps: whether each found what it expected, and put."""
+
+    def message(self, number: int, sequence: int) -> bytes:
+        """A call as it goes over the wire: for tests."""
+
+    def answer(self, number: int, sequence: int, data: bytes, step: int = 0) -> int:
+        """Read a reply to a call from bytes that come `step` at a time (0: at once): for tests.
+
+        How many of them it takes; -1 if there should be more. Raises as `run`.
+        """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flurry_fast.errors import StoreCorrupt
@@ -109,7 +110,7 @@ def decode_position(value: bytes, timestamp: int, store_id: bytes) -> CountersPo
 class PositionTable:
     """The counters' positions of one topic incarnation, plan and generation; and where each sink began.
 
-    Every call is one store call: it blocks and raises as the store does. From any thread.
+    Every call is a store call: it blocks and raises as the store does. From any thread.
     """
 
     def __init__(self, store: CellStore, *, plan: int, incarnation: int, generation: int) -> None:
@@ -125,6 +126,14 @@ class PositionTable:
         """Record a position, after everything below it is acknowledged. A lower one never replaces a higher one."""
         value = encode_position(position, self._store.store_id)
         self._store.put_control(POSITIONS_ROW, self._qualifier(partition), position.position, value)
+
+    def put_all(self, positions: Sequence[tuple[int, CountersPosition]]) -> None:
+        """`put` for each (partition, position), at once where the store can. A partition comes once."""
+        cells = [
+            (self._qualifier(partition), position.position, encode_position(position, self._store.store_id))
+            for partition, position in positions
+        ]
+        self._store.put_controls(POSITIONS_ROW, cells)
 
     def put_if_absent(self, partition: int, position: CountersPosition) -> CountersPosition:
         """Record the first position, or adopt the one that somebody recorded before."""

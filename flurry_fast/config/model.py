@@ -170,7 +170,15 @@ class Counters(Section):
         description="Flush when the oldest unwritten record is this old (unset with the embedded broker: 2s).",
         json_schema_extra=SECONDS,
     )
-    chunk_rows: int = Field(2_000, ge=1, le=100_000, description="Blocks of one store call.")
+    chunk_rows: int = Field(
+        20_000, ge=1, le=100_000, description="Blocks of one store call, of however many partitions."
+    )
+    gateway_sockets: int = Field(
+        2, ge=1, le=16, description="Connections to an HBase gateway over which blocks go at the same time."
+    )
+    gateway_calls: int = Field(
+        2, ge=1, le=8, description="Calls to an HBase gateway that may be unanswered on one connection."
+    )
     write_timeout: Duration = Field(
         30.0, gt=0, le=3600, description="Deadline of one store call.", json_schema_extra=SECONDS
     )

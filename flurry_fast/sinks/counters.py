@@ -21,20 +21,9 @@ from flurry_fast.ports import Clock, Job, Worker
 from flurry_fast.positions import CountersPosition, PositionTable
 from flurry_fast.registry import Registration, Registry
 from flurry_fast.sinks.base import Backoff, FlushReport, Rewind, Sink, SinkEvent, SinkStatus
-from flurry_fast.stores.base import Cells, CellStore, Column, as_column, to_bytes
+from flurry_fast.stores.base import CellColumn, Cells, CellStore, Column, as_column, to_bytes
 
 FATAL = (RegistryMismatch, StoreCorrupt)
-
-
-@dataclass(frozen=True)
-class BlockColumn:
-    """The blocks of one (table, partition) in a flush: one column of cells, all at `timestamp`."""
-
-    table: str
-    qualifier: bytes
-    timestamp: int
-    rows: Column
-    values: Column
 
 
 @dataclass
@@ -42,7 +31,7 @@ class Snapshot:
     """A frozen flush and how much of it is acknowledged. The worker advances it, one clean return at a time."""
 
     flush: Flush
-    blocks: list[BlockColumn]
+    blocks: list[CellColumn]  # of one table and partition each
     positions: list[tuple[int, CountersPosition]]
     frozen_at: float
     oldest: float  # when the oldest record in it was taken
@@ -50,7 +39,6 @@ class Snapshot:
     rows: int
     blocks_done: int = 0
     rows_done: int = 0
-    positions_done: int = 0
     seconds: float = 0.0  # of the last attempt
 
     def covers(self, partitions: Collection[int]) -> bool:
@@ -134,7 +122,7 @@ class CountersSink(Sink[CountersPosition]):
         """
         groups = list(groups)
         trials.fail_point("counters.base.before")
-        found = [self._read(group) for group in groups]
+        found = self._read(groups)
         ends = {group.partition: -1 for group in groups}
         for partition in {group.partition for group, cells in zip(groups, found, strict=True) if len(cells.indices)}:
             ends[partition] = log_end(partition)
@@ -146,10 +134,13 @@ class CountersSink(Sink[CountersPosition]):
             except CellCorrupt as error:
                 raise StoreCorrupt(f"A stored block failed its self-check: {error}.") from None
 
-    def _read(self, group: NeedGroup) -> Cells:
-        rows = as_column(group.rows)
-        cells = self._store.read(group.table, group.qualifier, rows)
-        return self._first_read(group, rows, cells) if trials.seeded("base_from_stale_replica") else cells
+    def _read(self, groups: list[NeedGroup]) -> list[Cells]:
+        columns = [as_column(group.rows) for group in groups]
+        asked = [(group.table, group.qualifier, rows) for group, rows in zip(groups, columns, strict=True)]
+        found = self._store.read_columns(asked)
+        if trials.seeded("base_from_stale_replica"):
+            found = [self._first_read(*each) for each in zip(groups, columns, found, strict=True)]
+        return found
 
     # --- flushing ------------------------------------------------------------------------------------------------
 
@@ -241,7 +232,7 @@ class CountersSink(Sink[CountersPosition]):
             return False
         now = self._clock.monotonic()
         blocks = [
-            BlockColumn(part.table, part.qualifier, part.timestamp, as_column(part.rows), as_column(part.values))
+            CellColumn(part.table, part.qualifier, part.timestamp, as_column(part.rows), as_column(part.values))
             for part in flush.parts
         ]
         positions = [
@@ -350,31 +341,36 @@ class CountersSink(Sink[CountersPosition]):
 
     def _push_blocks(self, snapshot: Snapshot) -> None:
         while snapshot.blocks_done < len(snapshot.blocks):
-            part = snapshot.blocks[snapshot.blocks_done]
-            while snapshot.rows_done < len(part.rows):
-                at, count = snapshot.rows_done, self._settings.chunk_rows
-                rows, values = part.rows.slice(at, count), part.values.slice(at, count)
-                trials.fail_point("counters.chunk.before")
-                self._put(part, rows, values)
-                trials.fail_point("counters.chunk.after")
-                snapshot.rows_done += len(rows)
-                trials.fail_point("counters.chunk.noted")
-            snapshot.blocks_done, snapshot.rows_done = snapshot.blocks_done + 1, 0
+            chunk, blocks_done, rows_done = self._next_chunk(snapshot)
+            trials.fail_point("counters.chunk.before")
+            self._put(chunk)
+            trials.fail_point("counters.chunk.after")
+            snapshot.blocks_done, snapshot.rows_done = blocks_done, rows_done
+            trials.fail_point("counters.chunk.noted")
+
+    def _next_chunk(self, snapshot: Snapshot) -> tuple[list[CellColumn], int, int]:
+        """Up to chunk_rows blocks, of as many partitions as they come from; and how much is done after them."""
+        chunk: list[CellColumn] = []
+        left, at, done = self._settings.chunk_rows, snapshot.blocks_done, snapshot.rows_done
+        while left and at < len(snapshot.blocks):
+            column = snapshot.blocks[at].slice(done, left)
+            chunk.append(column)
+            left, done = left - len(column.rows), done + len(column.rows)
+            if done == len(snapshot.blocks[at].rows):
+                at, done = at + 1, 0
+        return chunk, at, done
 
     def _push_positions(self, snapshot: Snapshot) -> None:
-        while snapshot.positions_done < len(snapshot.positions):
-            partition, position = snapshot.positions[snapshot.positions_done]
-            trials.fail_point("counters.position.before")
-            self._positions.put(partition, position)
-            trials.fail_point("counters.position.after")
-            snapshot.positions_done += 1
+        trials.fail_point("counters.position.before")
+        self._positions.put_all(snapshot.positions)
+        trials.fail_point("counters.position.after")
 
-    def _put(self, part: BlockColumn, rows: Column, values: Column) -> None:
-        timestamp = part.timestamp
-        if trials.seeded("put_without_timestamp") and len(rows) < self._settings.chunk_rows:
-            timestamp = self._now_ms()
+    def _put(self, chunk: list[CellColumn]) -> None:
+        if trials.seeded("put_without_timestamp"):
+            few = self._settings.chunk_rows
+            chunk = [replace(part, timestamp=self._now_ms()) if len(part.rows) < few else part for part in chunk]
         try:
-            self._store.write(part.table, part.qualifier, timestamp, rows, values)
+            self._store.write_columns(chunk)
         except StoreError as error:
             if not self._taken_as_done(error):
                 raise

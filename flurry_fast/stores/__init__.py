@@ -21,5 +21,11 @@ def open_store(settings: Counters, *, create: bool = True) -> CellStore:
     if kind == "hbase":
         from flurry_fast.stores.hbase import HBaseStore  # compiles an IDL: only for those who use it
 
-        return HBaseStore(parse_hbase(settings.store), timeout=settings.write_timeout, create=create)
+        return HBaseStore(
+            parse_hbase(settings.store),
+            timeout=settings.write_timeout,
+            create=create,
+            sockets=settings.gateway_sockets,
+            calls=settings.gateway_calls,
+        )
     return SqliteStore(Path(rest), timeout=settings.write_timeout, create=create)

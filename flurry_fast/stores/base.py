@@ -30,7 +30,7 @@ from __future__ import annotations
 import abc
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias, cast
 
 import pyarrow as pa
@@ -66,6 +66,21 @@ class ControlCell:
     value: bytes
 
 
+@dataclass(frozen=True)
+class CellColumn:
+    """Cells of one column, all at `timestamp`. Rows are distinct; `values` is as long as `rows`."""
+
+    table: str
+    qualifier: bytes
+    timestamp: int
+    rows: Column
+    values: Column
+
+    def slice(self, start: int, count: int) -> CellColumn:
+        """So many of its cells, without a copy."""
+        return replace(self, rows=self.rows.slice(start, count), values=self.values.slice(start, count))
+
+
 class CellStore(abc.ABC):
     """See the module's words; each method adds what is its own."""
 
@@ -92,6 +107,15 @@ class CellStore(abc.ABC):
     def write(self, table: str, qualifier: bytes, timestamp: int, rows: Column, values: Column) -> None:
         """Put one column of cells, all at `timestamp`. Rows are distinct; `values` is as long as `rows`."""
 
+    def read_columns(self, asked: Sequence[tuple[str, bytes, Column]]) -> list[Cells]:
+        """`read` for each (table, qualifier, rows): at once, where the store can."""
+        return [self.read(table, qualifier, rows) for table, qualifier, rows in asked]
+
+    def write_columns(self, columns: Sequence[CellColumn]) -> None:
+        """`write` for each, in any order or at once. Only a clean return acknowledges, and then all of them."""
+        for column in columns:
+            self.write(column.table, column.qualifier, column.timestamp, column.rows, column.values)
+
     @abc.abstractmethod
     def scan(
         self, table: str, *, start: bytes = b"", stop: bytes | None = None, limit: int | None = None
@@ -116,6 +140,11 @@ class CellStore(abc.ABC):
     @abc.abstractmethod
     def put_control(self, row: bytes, qualifier: bytes, timestamp: int, value: bytes) -> None:
         """Put one control cell; the rules of `write`."""
+
+    def put_controls(self, row: bytes, cells: Sequence[tuple[bytes, int, bytes]]) -> None:
+        """`put_control` for each (qualifier, timestamp, value), in any order or at once. Qualifiers are distinct."""
+        for qualifier, timestamp, value in cells:
+            self.put_control(row, qualifier, timestamp, value)
 
     @abc.abstractmethod
     def put_control_if_absent(self, row: bytes, qualifier: bytes, timestamp: int, value: bytes) -> ControlCell:

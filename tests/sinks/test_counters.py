@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -20,7 +20,7 @@ from flurry_fast.registry import STATE, Registry, State, _encode
 from flurry_fast.sinks.base import FlushReport, Rewind
 from flurry_fast.sinks.counters import CountersSink
 from flurry_fast.stores import MemoryStore
-from flurry_fast.stores.base import Column
+from flurry_fast.stores.base import CellColumn, Column
 
 T0 = 1_385_000_000_000
 
@@ -338,6 +338,50 @@ def test_a_sink_that_can_not_write_sheds_and_asks_for_a_rewind_when_it_can() -> 
     bench.worker.run()
     bench.sink.poll()
     assert bench.sink.durable(0) == 7
+
+
+def test_a_chunk_holds_blocks_of_several_partitions_and_what_is_done_is_not_sent_again() -> None:
+    bench = Bench(partitions=3, chunk_rows=20_000)
+    for number in range(3):
+        bench.count(20, number)
+    bench.sink.flush()
+    bench.sink.poll()
+    tries: list[list[tuple[int, int]]] = []
+    write_columns = bench.store.write_columns
+
+    def watched(columns: Sequence[CellColumn]) -> None:
+        tries.append([(part.timestamp, len(part.rows)) for part in columns])
+        write_columns(columns)
+
+    bench.store.write_columns = watched  # type: ignore[method-assign]
+    bench.worker.run()
+    (whole,) = tries
+    assert len(whole) >= 3
+    total = sum(rows for _, rows in whole)
+    tries.clear()
+
+    bench = Bench(partitions=3, chunk_rows=3)
+    write_columns = bench.store.write_columns
+    bench.store.write_columns = watched  # type: ignore[method-assign]
+    for number in range(3):
+        bench.count(20, number)
+    bench.sink.flush()
+    bench.sink.poll()
+    left = 3
+    bench.store.fail = lambda what: what == "blocks" and len(tries) == left
+    bench.worker.run()
+    assert len(tries) == left
+    bench.sink.poll()
+    bench.store.fail = lambda _what: False
+    bench.clock.now += 60
+    bench.sink.poll()
+    bench.worker.run()
+    assert tries[left] == tries[left - 1]  # the one that failed is the first to be sent again
+    sizes = [sum(rows for _, rows in one) for one in (*tries[: left - 1], *tries[left:])]
+    assert sum(sizes) == total
+    assert set(sizes[:-1]) == {3}
+    bench.sink.poll()
+    assert [bench.sink.durable(number) for number in range(3)] == [20, 20, 20]
 
 
 def test_begin_adopts_what_somebody_began_first() -> None:

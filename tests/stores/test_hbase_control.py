@@ -7,7 +7,7 @@ in every order; a step may fail without an effect, after its effect, or have it 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -104,7 +104,11 @@ class Process(threading.Thread):
         return self.cell.history[-1]
 
     def get_row(self, row: bytes) -> dict[bytes, bytes]:
-        raise NotImplementedError
+        there = self.get(row, QUALIFIER)
+        return {} if there is None else {QUALIFIER: there}
+
+    def replace_all(self, row: bytes, cells: Sequence[tuple[bytes, bytes | None, bytes]]) -> list[bool]:
+        return [self.replace(row, *cell) for cell in cells]
 
     def replace(self, row: bytes, qualifier: bytes, expected: bytes | None, new: bytes) -> bool:
         self._wait(True)
@@ -120,6 +124,16 @@ class Process(threading.Thread):
 def put(timestamp: int) -> Callable[[ControlCells], ControlCell | None]:
     def act(cells: ControlCells) -> None:
         cells.put(ROW, QUALIFIER, timestamp, b"%d" % timestamp)
+
+    act.wanted = ("put", timestamp)  # type: ignore[attr-defined]
+    return act
+
+
+def put_at_once(timestamp: int) -> Callable[[ControlCells], ControlCell | None]:
+    """As `put`, by the way of many cells. A failed try leaves a guess for the next one."""
+
+    def act(cells: ControlCells) -> None:
+        cells.put_all(ROW, [(QUALIFIER, timestamp, b"%d" % timestamp)])
 
     act.wanted = ("put", timestamp)  # type: ignore[attr-defined]
     return act
@@ -194,6 +208,11 @@ def check(cell: Cell, processes: list[Process], choices: Choices) -> None:
         ([put(5), put(7)], 1),
         ([claim(5), claim(7), put(6)], 0),
         ([claim(6), put(5), put(7)], 0),
+        ([claim(5), put_at_once(7)], 1),
+        ([put(5), put_at_once(7)], 1),
+        ([put(7), put_at_once(5)], 2),
+        ([put_at_once(5), put_at_once(7)], 1),
+        ([claim(6), put_at_once(5), put_at_once(7)], 0),
     ],
 )
 def test_every_interleaving(acts: list[Callable[[ControlCells], ControlCell | None]], trouble: int) -> None:
@@ -212,10 +231,18 @@ class Memory:
         return self.cells.get((row, qualifier))
 
     def get_row(self, row: bytes) -> dict[bytes, bytes]:
+        self.calls.append("get row")
         return {key[1]: value for key, value in self.cells.items() if key[0] == row}
 
     def replace(self, row: bytes, qualifier: bytes, expected: bytes | None, new: bytes) -> bool:
         self.calls.append("replace")
+        return self._replace(row, qualifier, expected, new)
+
+    def replace_all(self, row: bytes, cells: Sequence[tuple[bytes, bytes | None, bytes]]) -> list[bool]:
+        self.calls.append(f"replace {len(cells)}")
+        return [self._replace(row, *cell) for cell in cells]
+
+    def _replace(self, row: bytes, qualifier: bytes, expected: bytes | None, new: bytes) -> bool:
         if self.cells.get((row, qualifier)) != expected:
             return False
         self.cells[row, qualifier] = new
@@ -243,6 +270,37 @@ def test_a_guess_that_is_old_is_no_answer() -> None:
     assert one.get(b"r", b"q") == ControlCell(9, b"y")
     with pytest.raises(StoreCorrupt, match="twice at 9"):
         one.put(b"r", b"q", 9, b"z")
+
+
+def test_many_cells_are_put_with_one_read_of_the_row_and_one_step_each() -> None:
+    register = Memory()
+    cells = ControlCells(register)
+    names = [b"%02d" % i for i in range(20)]
+    for timestamp in (1, 2, 2):
+        cells.put_all(b"r", [(name, timestamp, name) for name in names])
+    assert register.calls == ["get row", "replace 20", "replace 20", "replace 20"]
+    assert cells.scan(b"r") == {name: ControlCell(2, name) for name in names}
+    register.calls.clear()
+    other = ControlCells(register)
+    other.put_all(b"r", [(b"00", 7, b"other"), (b"01", 8, b"x")])
+    cells.put_all(b"r", [(b"00", 6, b"late"), (b"01", 9, b"y"), (b"02", 1, b"low"), (b"03", 3, b"z")])
+    found = cells.scan(b"r")
+    assert [found[name].timestamp for name in names[:5]] == [7, 9, 2, 3, 2]
+    assert [found[name].value for name in names[:4]] == [b"other", b"y", b"02", b"z"]
+    cells.put_all(b"r", [])
+
+
+def test_other_bytes_at_an_equal_timestamp_are_refused_among_many() -> None:
+    register = Memory()
+    cells = ControlCells(register)
+    cells.put_all(b"r", [(b"a", 5, b"five"), (b"b", 5, b"five")])
+    for putting in (cells, ControlCells(register)):
+        with pytest.raises(StoreCorrupt, match="twice at 5"):
+            putting.put_all(b"r", [(b"a", 6, b"six"), (b"b", 5, b"FIVE")])
+    assert cells.scan(b"r") == {b"a": ControlCell(6, b"six"), b"b": ControlCell(5, b"five")}
+    register.cells[b"r", b"b"] = b"foreign"
+    with pytest.raises(StoreCorrupt, match="not written by"):
+        ControlCells(register).put_all(b"r", [(b"b", 6, b"six")])
 
 
 def test_what_is_damaged_or_foreign_is_refused() -> None:

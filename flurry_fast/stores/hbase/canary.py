@@ -9,8 +9,8 @@ write the same cell at once.
 from __future__ import annotations
 
 from flurry_fast.errors import StoreCorrupt
+from flurry_fast.stores.hbase.cells import CellCalls, put_one
 from flurry_fast.stores.hbase.control import ControlCells
-from flurry_fast.stores.hbase.put import put_column
 from flurry_fast.stores.hbase.tables import FAMILY
 from flurry_fast.stores.hbase.wire import Gateway
 
@@ -19,16 +19,11 @@ _COLUMN = FAMILY + b":timestamps"
 _WAY_OUT = 'See docs/hbase.md, "What HBase must promise".'
 
 
-def sing(gateway: Gateway, table: bytes, control: ControlCells) -> None:
+def sing(gateway: Gateway, calls: CellCalls, table: bytes, control: ControlCells) -> None:
     """Write and read in the control table `table`. Raises StoreCorrupt when the answer is not what was written."""
     before = _read(gateway, table)
     for timestamp in (before + 2, before + 1):  # the second one comes late, and must lose
-        value = _value(timestamp)
-        gateway.using(
-            lambda client, at=timestamp, cell=value: put_column(  # type: ignore[misc]
-                client, table, _COLUMN, at, [(ROW, cell)], gateway.timeout
-            )
-        )
+        put_one(calls, table, _COLUMN, timestamp, ROW, _value(timestamp))
         found = _read(gateway, table)
         if found < before + 2:
             raise StoreCorrupt(

@@ -23,8 +23,14 @@ either: whoever repeats the call finds the own envelope and returns it.
 would hide behind the old one: a region server gives the put of a checkAndPut a timestamp not below that of the cell
 that was compared (HBASE-14054, in 1.2 and later), and of equal ones the later wins. `canary.py` tries it.
 
+*Why many may be put at once.* Each step is about one cell and atomic by itself, and no argument above says when the
+steps of other cells are taken, or over which connection: so steps of several cells may be under way at the same time,
+as they are when several threads put. Each still counts only by its own clean reply; a cell whose step found something
+else is put again, alone.
+
 *What it costs.* A put is one call where this process knows what is there (it mostly put it itself), else one or two
-more. The memory is a guess for what to compare with, never an answer: each call ends with the store's own word.
+more; of many cells, one read of the row shows what is there. The memory is a guess for what to compare with, never an
+answer: each call ends with the store's own word.
 """
 
 from __future__ import annotations
@@ -32,6 +38,7 @@ from __future__ import annotations
 import struct
 import threading
 import zlib
+from collections.abc import Sequence
 from typing import Protocol
 
 from flurry_fast.errors import StoreCorrupt, StoreUnavailable
@@ -55,6 +62,9 @@ class Register(Protocol):
 
     def replace(self, row: bytes, qualifier: bytes, expected: bytes | None, new: bytes) -> bool:
         """Put `new` where `expected` is (None: nothing), atomically; False: something else is there."""
+
+    def replace_all(self, row: bytes, cells: Sequence[tuple[bytes, bytes | None, bytes]]) -> list[bool]:
+        """`replace` for each (qualifier, expected, new), in any order or at once. An exception: any of it may apply."""
 
 
 class ControlCells:
@@ -98,6 +108,31 @@ class ControlCells:
                 return
             guess = None
         raise self._contended(row)
+
+    def put_all(self, row: bytes, cells: Sequence[tuple[bytes, int, bytes]]) -> None:
+        """`put` for each (qualifier, timestamp, value); qualifiers are distinct."""
+        if any((row, qualifier) not in self._guesses for qualifier, _, _ in cells):
+            for qualifier, envelope in self._register.get_row(row).items():
+                self._remember(row, qualifier, envelope)
+        steps: list[tuple[bytes, bytes | None, bytes]] = []
+        alone = []  # what a guess says should not be put is looked at with care
+        for cell in cells:
+            qualifier, timestamp, value = cell
+            new, expected = _seal(row, qualifier, timestamp, value), self._guesses.get((row, qualifier))
+            if expected is None or _open(row, qualifier, expected).timestamp < timestamp or expected == new:
+                steps.append((qualifier, expected, new))
+            else:
+                alone.append(cell)
+        by_name = {cell[0]: cell for cell in cells}
+        for step, done in zip(steps, self._register.replace_all(row, steps), strict=True):
+            if done:
+                self._remember(row, step[0], step[2])
+            else:
+                alone.append(by_name[step[0]])
+        for qualifier, timestamp, value in alone:
+            with self._lock:
+                self._guesses.pop((row, qualifier), None)
+            self.put(row, qualifier, timestamp, value)
 
     def put_if_absent(self, row: bytes, qualifier: bytes, timestamp: int, value: bytes) -> ControlCell:
         """The cell that is there now: this one, or the one that was there before."""

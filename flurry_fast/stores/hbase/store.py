@@ -15,17 +15,20 @@ every process before it is used. One that is not there is empty; one that was th
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from flurry_fast._wire import BinaryColumn
 from flurry_fast.config.hbase import HBaseAddress
 from flurry_fast.errors import StoreCorrupt, StoreUnavailable
 from flurry_fast.months import was_dropped
 from flurry_fast.stores.base import (
     INSTALLATION,
+    CellColumn,
     Cells,
     CellStore,
     Column,
@@ -33,17 +36,13 @@ from flurry_fast.stores.base import (
     check_table,
     check_write,
     scan_batch,
-    to_bytes,
 )
 from flurry_fast.stores.hbase import canary
+from flurry_fast.stores.hbase.cells import MAX_ROW, CellCalls, Put
 from flurry_fast.stores.hbase.control import ControlCells
-from flurry_fast.stores.hbase.put import MAX_ROW, put_column
 from flurry_fast.stores.hbase.tables import CONTROL, FAMILY, Tables
 from flurry_fast.stores.hbase.wire import Client, Gateway, ReplyMismatch, TableMissing, hbase
 
-READ_ROWS = 1000
-CALL_ROWS = 5000  # of one mutateRowsTs: fewer, larger calls cost the region server less
-CALL_BYTES = 8 * 2**20  # gateways refuse messages above 100 MB
 SCAN_CELLS = 2000  # about so many of one call; rows can have hundreds of columns
 SCAN_ROWS = 1000
 SCAN_COLUMNS = 100  # a wider row comes in parts
@@ -58,9 +57,17 @@ class HBaseStore(CellStore):
     refuses_conflicts: ClassVar[bool] = False
 
     def __init__(
-        self, address: HBaseAddress, *, timeout: float = 30.0, create: bool = True, compression: str = "NONE"
+        self,
+        address: HBaseAddress,
+        *,
+        timeout: float = 30.0,
+        create: bool = True,
+        compression: str = "NONE",
+        sockets: int = 2,
+        calls: int = 2,
     ) -> None:
-        """Open the store, or make its control table and identity. `timeout`: seconds of one call to the gateway.
+        """Open the store, or make its control table and identity. `timeout`: seconds of one call to the gateway;
+        `sockets`, `calls`: over how many connections cells go at once, and how many calls are unanswered on each.
 
         Raises StoreUnavailable (no gateway; no store there and not `create`) or StoreCorrupt (not ours; not fit).
         """
@@ -68,7 +75,8 @@ class HBaseStore(CellStore):
         self.gateway = Gateway(address, timeout)
         self.admin = Tables(self.gateway, address.prefix, compression)
         self._control_name = self.admin.full_name(CONTROL)
-        self._control = ControlCells(_Register(self.gateway, self._control_name))
+        self._cells = CellCalls(self.gateway, sockets=sockets, depth=calls)
+        self._control = ControlCells(_Register(self.gateway, self._cells, self._control_name))
         try:
             self._id = self._identity(create=create)
         except BaseException:
@@ -82,44 +90,42 @@ class HBaseStore(CellStore):
     def check(self) -> None:
         for table in (CONTROL, *self.tables()):
             self.admin.fit(table)
-        canary.sing(self.gateway, self._control_name, self._control)
+        canary.sing(self.gateway, self._cells, self._control_name, self._control)
 
     # --- cells ---------------------------------------------------------------------------------------------------
 
     def read(self, table: str, qualifier: bytes, rows: Column) -> Cells:
-        keys = to_bytes(rows)
-        found: dict[bytes, tuple[int, bytes]] = {}
-        name, column = self.admin.full_name(table), FAMILY + b":" + qualifier
-        if self.admin.fit(table):
-            for at in range(0, len(keys), READ_ROWS):
-                part = keys[at : at + READ_ROWS]
-                try:
-                    found |= self.gateway.using(lambda client, part=part: self._rows(client, name, column, part))  # type: ignore[misc]
-                except TableMissing:
+        return self.read_columns([(table, qualifier, rows)])[0]
+
+    def read_columns(self, asked: Sequence[tuple[str, bytes, Column]]) -> list[Cells]:
+        there = {table for table in {table for table, _, _ in asked} if self.admin.fit(table)}
+        questions = [
+            (self.admin.full_name(table), FAMILY + b":" + qualifier, rows)
+            for table, qualifier, rows in asked
+            if table in there
+        ]
+        try:
+            found = iter(self._cells.get(questions))
+        except TableMissing:
+            for table in there:
+                with contextlib.suppress(StoreUnavailable):  # it is another one
                     self.admin.gone(table)
-                    raise
-        hits = [(i, *found[row]) for i, row in enumerate(keys) if row in found]
-        return Cells(
-            pa.array([hit[0] for hit in hits], pa.int32()),
-            pa.array([hit[1] for hit in hits], pa.int64()),
-            pa.array([hit[2] for hit in hits], pa.binary()),
-        )
+            raise
+        return [next(found) if table in there else _no_cells() for table, _, _ in asked]
 
     def write(self, table: str, qualifier: bytes, timestamp: int, rows: Column, values: Column) -> None:
-        check_write(timestamp, rows, values)
-        cells = list(zip(to_bytes(rows), to_bytes(values), strict=True))
-        name, column = self.admin.full_name(table), FAMILY + b":" + qualifier
-        for row, _ in cells:
-            if not 0 < len(row) <= MAX_ROW:
-                raise ValueError(f"a row of HBase has 1 to {MAX_ROW} bytes, not {len(row)}")
-        self._ensure(table)
+        self.write_columns([CellColumn(table, qualifier, timestamp, rows, values)])
+
+    def write_columns(self, columns: Sequence[CellColumn]) -> None:
+        puts = [self._put(column) for column in columns]
+        tables = {column.table for column in columns}
+        for table in sorted(tables):
+            self._ensure(table)
         try:
-            for part in _calls(cells):
-                self.gateway.using(
-                    lambda client, part=part: put_column(client, name, column, timestamp, part, self.gateway.timeout)  # type: ignore[misc]
-                )
+            self._cells.put(puts)
         except StoreUnavailable:
-            self.admin.doubt(table)
+            for table in tables:
+                self.admin.doubt(table)
             raise
 
     def scan(
@@ -167,6 +173,9 @@ class HBaseStore(CellStore):
     def put_control(self, row: bytes, qualifier: bytes, timestamp: int, value: bytes) -> None:
         self._control.put(row, qualifier, timestamp, value)
 
+    def put_controls(self, row: bytes, cells: Sequence[tuple[bytes, int, bytes]]) -> None:
+        self._control.put_all(row, cells)
+
     def put_control_if_absent(self, row: bytes, qualifier: bytes, timestamp: int, value: bytes) -> ControlCell:
         return self._control.put_if_absent(row, qualifier, timestamp, value)
 
@@ -193,6 +202,15 @@ class HBaseStore(CellStore):
             )
         return cell.value
 
+    def _put(self, column: CellColumn) -> Put:
+        check_write(column.timestamp, column.rows, column.values)
+        rows, values = BinaryColumn(column.rows), BinaryColumn(column.values)
+        for length in (rows.shortest, rows.longest):
+            if len(rows) and not 0 < length <= MAX_ROW:
+                raise ValueError(f"a row of HBase has 1 to {MAX_ROW} bytes, not {length}")
+        name = self.admin.full_name(column.table)
+        return Put(name, FAMILY + b":" + column.qualifier, column.timestamp, rows, values)
+
     def _ensure(self, table: str) -> None:
         """The table, made if it never was there."""
         if self.admin.fit(table):
@@ -203,17 +221,6 @@ class HBaseStore(CellStore):
                 way_out="Reports of a dropped month came up again: restore the table, or see docs/hbase.md.",
             )
         self.admin.ensure(table)
-
-    def _rows(self, client: Client, name: bytes, column: bytes, keys: list[bytes]) -> dict[bytes, tuple[int, bytes]]:
-        asked = set(keys)
-        found = {}
-        for result in client.call("getRowsWithColumns", name, keys, [column], {}, timeout=self.gateway.timeout):
-            if result.row not in asked or set(result.columns) - {column}:
-                raise ReplyMismatch("a row came back that was not asked for")
-            cell = result.columns.get(column)
-            if cell is not None:
-                found[result.row] = (cell.timestamp, cell.value)
-        return found
 
     def _pages(self, table: str, start: bytes, stop: bytes | None) -> Iterator[list[_Cell]]:
         """Cells in order, from one scanner. It is closed, and its connection kept, unless something failed."""
@@ -236,8 +243,9 @@ class HBaseStore(CellStore):
 class _Register:
     """control.Register over a table's rows."""
 
-    def __init__(self, gateway: Gateway, table: bytes) -> None:
+    def __init__(self, gateway: Gateway, cells: CellCalls, table: bytes) -> None:
         self._gateway = gateway
+        self._cells = cells
         self._table = table
 
     def get(self, row: bytes, qualifier: bytes) -> bytes | None:
@@ -249,10 +257,11 @@ class _Register:
         return {column[len(prefix) :]: value for column, value in self._ask(row, FAMILY).items()}
 
     def replace(self, row: bytes, qualifier: bytes, expected: bytes | None, new: bytes) -> bool:
-        column = FAMILY + b":" + qualifier
-        put = hbase.Mutation(column=column, value=new, writeToWAL=True)
-        done: bool = self._gateway.call("checkAndPut", self._table, row, column, expected, put, {})
-        return done
+        return self.replace_all(row, [(qualifier, expected, new)])[0]
+
+    def replace_all(self, row: bytes, cells: Sequence[tuple[bytes, bytes | None, bytes]]) -> list[bool]:
+        steps = [(row, FAMILY + b":" + qualifier, expected, new) for qualifier, expected, new in cells]
+        return self._cells.swap(self._table, steps)
 
     def _ask(self, row: bytes, wanted: bytes) -> dict[bytes, bytes]:
         """Values by column; `wanted` is one of them, or the family."""
@@ -269,19 +278,8 @@ class _Register:
         return self._gateway.using(ask)
 
 
-def _calls(cells: list[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:
-    """Cut where a call would become too large. A write is not atomic over rows, so it may be several."""
-    part: list[tuple[bytes, bytes]] = []
-    size = 0
-    for cell in cells:
-        length = len(cell[0]) + len(cell[1])
-        if part and (size + length > CALL_BYTES or len(part) >= CALL_ROWS):
-            yield part
-            part, size = [], 0
-        part.append(cell)
-        size += length
-    if part:
-        yield part
+def _no_cells() -> Cells:
+    return Cells(pa.array([], pa.int32()), pa.array([], pa.int64()), pa.array([], pa.binary()))
 
 
 def _in_order(result: Any) -> Iterator[_Cell]:

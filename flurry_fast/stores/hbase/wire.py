@@ -11,25 +11,30 @@ answer to the next one. Three more things are looked at, any of which ends the c
   a byte now and then would hold a call for ever.
 
 Nothing is retried here: an exception says nothing about the effect, and whoever called sends the same again.
+
+thriftpy2 makes the calls that come one at a time. Cells go through `Gateway.make`: many calls over several connections,
+encoded and read by csrc/thrift.h under the same rules.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import select
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from secrets import randbits
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import happybase
 from thriftpy2.protocol.cybin import TCyBinaryProtocol  # type: ignore[attr-defined]
 from thriftpy2.thrift import TApplicationException, TClient, TException, TMessageType
 from thriftpy2.transport.buffered import TCyBufferedTransport  # type: ignore[attr-defined]
 
+from flurry_fast._wire import Calls, WireFailure
 from flurry_fast.config.hbase import HBaseAddress
 from flurry_fast.errors import StoreError, StoreUnavailable
 
@@ -59,15 +64,12 @@ class Wire:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.deadline = 0.0
-        self.heard: bytearray | None = None  # collects what is read, for whoever looks at a reply to the byte
 
     def read(self, size: int) -> bytes:
         self._sock.settimeout(self._left())
         data = self._sock.recv(size)
         if not data:
             raise ConnectionResetError("the gateway closed the connection")
-        if self.heard is not None:
-            self.heard += data
         return data
 
     def write(self, data: bytes) -> None:
@@ -101,6 +103,10 @@ class Client(TClient):
     def sequence(self) -> int:
         """The id of the last call."""
         return self._seqid
+
+    @sequence.setter
+    def sequence(self, value: int) -> None:
+        self._seqid = value
 
     def _send(self, _api: str, **kwargs: Any) -> None:
         self._seqid = (self._seqid + 1) & 0x7FFF_FFFF
@@ -140,10 +146,14 @@ class Connection:
         poll.register(self.sock, select.POLLIN | select.POLLHUP | select.POLLERR)
         return not poll.poll(0)
 
-    def close(self) -> None:
-        """Also wakes a thread that is in a call on it."""
+    def interrupt(self) -> None:
+        """Wakes the thread that is in a call on it, and closes it then: its number must not be another's before."""
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """For whoever holds it."""
+        self.interrupt()
         self.sock.close()
 
 
@@ -185,14 +195,42 @@ class Gateway:
             raise
         self._give_back(connection)
 
+    def make(self, calls: Calls, *, sockets: int, depth: int) -> None:
+        """All of these calls, over up to `sockets` clean connections, each with up to `depth` calls unanswered.
+
+        A return means that every call had its clean reply. Raises StoreError; what was not answered is unknown then,
+        and every connection that owes a reply, or had another than it owes, is closed.
+        """
+        taken: list[Connection] = []
+        try:
+            while len(taken) < min(sockets, len(calls)):
+                taken.append(self._take())
+            if taken:
+                calls.run([(held.sock.fileno(), held.client.sequence) for held in taken], depth, self.timeout)
+        except WireFailure as failure:
+            error = raised(failure)
+            raise self._typed(error) from error
+        except (OSError, MemoryError) as error:
+            raise self._typed(error) from error
+        finally:
+            for place, connection in enumerate(taken):
+                if calls.sequences:
+                    connection.client.sequence = calls.sequences[place]
+                if not calls.clean or calls.clean[place]:  # none was made: all are as they were
+                    self._give_back(connection)
+                else:
+                    self._drop(connection)
+
     def close(self) -> None:
         """Ends all connections, those in a call, too: it fails at once. Waits for nothing."""
         with self._lock:
             self._closed = True
-            connections = [*self._idle, *self._busy]
+            idle, busy = list(self._idle), list(self._busy)
             self._idle.clear()
-        for connection in connections:
+        for connection in idle:
             connection.close()
+        for connection in busy:
+            connection.interrupt()
 
     def _take(self) -> Connection:
         while True:
@@ -241,6 +279,25 @@ class Gateway:
         if text.startswith("TableNotFoundException"):
             return TableMissing(message)
         return StoreUnavailable(message)
+
+
+def raised(failure: WireFailure) -> Exception:
+    """What thriftpy2 and the socket module raise for the same."""
+    text = failure.text.encode()
+    match failure.kind:
+        case "closed":
+            return ConnectionResetError(failure.text)
+        case "errno":
+            return OSError(failure.code, os.strerror(failure.code))
+        case "timeout":
+            return TimeoutError("timed out")
+        case "io":
+            return cast("Exception", hbase.IOError(message=text))
+        case "illegal":
+            return cast("Exception", hbase.IllegalArgument(message=text))
+        case "application":
+            return TApplicationException(failure.code, failure.text)
+    return ReplyMismatch(failure.text)
 
 
 def explain(error: BaseException) -> str:
