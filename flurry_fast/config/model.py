@@ -167,8 +167,24 @@ class Counters(Section):
         10.0,
         gt=0,
         le=86400,
-        description="Flush when the oldest unwritten record is this old (unset with the embedded broker: 2s).",
+        description="Flush when the oldest unwritten record is this old, at the latest (unset with the embedded broker:"
+        " 2s).",
         json_schema_extra=SECONDS,
+    )
+    flush_age_min: Duration = Field(
+        0.5,
+        gt=0,
+        le=86400,
+        description="How soon an idle consumer flushes. A busy one waits longer, up to counters.flush_age:"
+        " see counters.flush_share.",
+        json_schema_extra=SECONDS,
+    )
+    flush_share: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="Flushes may take this share of the time: the next one waits until the last one's duration was"
+        " no more of it. 1: at once after counters.flush_age_min.",
     )
     chunk_rows: int = Field(
         20_000, ge=1, le=100_000, description="Blocks of one store call, of however many partitions."

@@ -80,6 +80,7 @@ class CountersSink(Sink[CountersPosition]):
         self._since: float | None = None
         self._asked = False
         self._flushes = self._failures = 0
+        self._took = 0.0  # seconds, the last flush that was acknowledged
         self._replica: dict[tuple[str, bytes, bytes], Any] = {}  # of a seeded bug
 
     # --- assignment ----------------------------------------------------------------------------------------------
@@ -223,8 +224,16 @@ class CountersSink(Sink[CountersPosition]):
             self._asked
             or memory["dirty"] >= self._settings.flush_bytes
             or memory["dirty_blocks"] >= self._settings.flush_rows
-            or self._clock.monotonic() - self._since >= self._settings.flush_age
+            or self._clock.monotonic() - self._since >= self.interval
         )
+
+    @property
+    def interval(self) -> float:
+        """Seconds until a record is flushed, now. Short while flushes are cheap: what was received is soon seen. Where
+        they are not, more records share a row of the store."""
+        settings = self._settings
+        wanted = max(settings.flush_age_min, self._took / settings.flush_share)
+        return min(settings.flush_age, wanted)
 
     def _freeze(self, partitions: list[int] | None) -> bool:
         flush = self._engine.freeze(partitions)
@@ -275,7 +284,7 @@ class CountersSink(Sink[CountersPosition]):
         for partition, position in snapshot.positions:
             if partition in self._durable:
                 self._durable[partition] = position
-        self._snapshot = None
+        self._snapshot, self._took = None, snapshot.seconds
         self._flushes += 1
         self._backoff.succeeded()
         trials.fail_point("counters.ack.after")

@@ -37,7 +37,12 @@ def test_captures_and_generated_reports_are_counted_and_archived(pipeline: MakeP
 
 
 def test_sigterm_drains_what_is_not_due_yet(pipeline: MakePipeline) -> None:
-    slow = {"counters.flush_age": "1h", "archive.roll_age": "1h", "kafka.session_timeout": "30s"}
+    slow = {
+        "counters.flush_age": "1h",
+        "counters.flush_age_min": "1h",
+        "archive.roll_age": "1h",
+        "kafka.session_timeout": "30s",
+    }
     line = pipeline(overrides=slow)
     line.produce(400)
     consumer = line.consumer()

@@ -109,7 +109,7 @@ class Process:
         self.engine = _core.Engine(PLAN, incarnation=INCARNATION, secret=registration.secret)
         self.worker = SteppedWorker()
         self.source = LogSource(world)
-        settings = Counters(flush_age=3.0, chunk_rows=2, retry_wait=0.5)
+        settings = Counters(flush_age=3.0, flush_age_min=3.0, chunk_rows=2, retry_wait=0.5)
         self.sink = CountersSink(self.engine, settings, self.store, registry, registration, self.worker, self.clock)
         self.loop = Consumer(
             Consume(batch_messages=8, unhealthy_after=20.0),

@@ -43,7 +43,7 @@ class Settings(NamedTuple):
     """What processes are configured with: small, so that everything happens within a few records."""
 
     consume: Consume = Consume(batch_messages=8, unhealthy_after=0.5)
-    counters: Counters = Counters(flush_age=3.0, chunk_rows=2, retry_wait=0.5)
+    counters: Counters = Counters(flush_age=3.0, flush_age_min=3.0, chunk_rows=2, retry_wait=0.5)
     archive: Archive = Archive(root="archive", roll_age=5.0, retry_wait=0.5)
 
 

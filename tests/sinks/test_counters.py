@@ -83,7 +83,7 @@ class Bench:
         self.worker = worker if worker is not None else ManualWorker()
         self.sink = CountersSink(
             self.engine,
-            Counters(**{"flush_age": 10.0, "chunk_rows": 2, **settings}),
+            Counters(**{"flush_age": 10.0, "flush_age_min": 10.0, "chunk_rows": 2, **settings}),
             self.store,
             self.registry,
             self.registration,
@@ -116,6 +116,29 @@ class Bench:
 
     def blocks_put(self) -> int:
         return sum(rows for table, _, rows in self.store.puts if table.startswith("counters_"))
+
+
+@pytest.mark.parametrize(("seconds", "interval"), [(0.0, 0.5), (0.05, 0.5), (0.4, 2.0), (1.0, 5.0), (20.0, 10.0)])
+def test_a_flush_comes_soon_after_cheap_ones_and_later_after_others(seconds: float, interval: float) -> None:
+    bench = Bench(flush_age=10.0, flush_age_min=0.5, flush_share=0.2)
+    left = [seconds, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+
+    def spend(what: str) -> bool:
+        bench.clock.now += left.pop(0) if what == "blocks" else 0.0
+        return False
+
+    bench.store.fail = spend
+    for due in (0.5, interval):
+        bench.count(1)
+        bench.sink.poll()
+        bench.clock.now += due - 0.01
+        bench.sink.poll()
+        assert not bench.worker.jobs, "not due yet"
+        bench.clock.now += 0.02
+        bench.sink.poll()
+        bench.worker.run()
+        bench.sink.poll()
+    assert bench.sink.interval == 0.5  # the last flush cost nothing
 
 
 def test_blocks_first_then_positions_then_durable() -> None:
