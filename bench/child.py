@@ -1,9 +1,9 @@
 """A contender in a process of its own: told what to do line by line, its CPU time read from outside.
 
-The child prints ``ready`` once it has loaded what it needs; then it answers each line it is sent with one line. CPU time
-is the kernel's clock of the process: all of its threads (garbage collector, just-in-time compiler, librdkafka), in
-nanoseconds, the same for every language. Processes that the child starts are added up as far as they still run or were
-waited for.
+The child prints ``ready`` once it has loaded what it needs; then it answers each line it is sent with one line.
+CPU time is the kernel's clock of the process, in nanoseconds and the same for every language: all of its threads
+(garbage collector, just-in-time compiler, librdkafka). Processes that the child starts are added up as far as they
+still run or were waited for.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 600.0  # seconds for one answer; a contender that hangs is ended
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -52,9 +55,12 @@ class Child:
         return self._process.pid
 
     def expect(self, word: str) -> str:
-        """Waits for a line that begins with `word`; what follows it. Raises ChildFailed."""
+        """Waits for a line that begins with `word`; what follows it. Raises ChildFailed; after PATIENCE, too."""
         assert self._process.stdout is not None
+        watch = threading.Timer(PATIENCE, self._process.kill)
+        watch.start()
         line = self._process.stdout.readline().rstrip("\n")
+        watch.cancel()
         if line.split(" ", 1)[0] != word:
             raise ChildFailed(f"{self.name} said {line!r} instead of {word!r} (exit status {self._process.poll()}).")
         return line[len(word) + 1 :]
@@ -110,10 +116,8 @@ def _descendants(pid: int) -> list[float]:
     own = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     found.append((int(own[13]) + int(own[14])) / TICKS)  # cutime, cstime
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            try:
+        with suppress(OSError):  # a thread or a process has just ended; its time is in the ticks the next time
+            for child in (task / "children").read_text().split():
                 found.append(time.clock_gettime((~int(child) << 3) | 2))
                 found += _descendants(int(child))
-            except (OSError, ValueError):
-                continue  # it has just ended; its time is in the ticks the next time
     return found

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flurry_fast.errors import FlurryFastError
+from flurry_fast.stack import jars
+from flurry_fast.stack.progress import Silent
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "bench/contenders/java"
 # One core: the serial collector costs the least CPU there; the young generation is large, so that it runs rarely.
 FLAGS = ("-XX:+UseSerialGC", "-Xms3g", "-Xmx3g", "-Xmn1500m", "-Xshare:auto")
+CLIENT_JARS = ("kafka-clients", "lz4-java", "slf4j-api", "snappy-java", "zstd-jni")
 
 
 class JavaMissing(FlurryFastError):
@@ -40,3 +43,10 @@ def compiled(sources: Sequence[str], class_path: Sequence[Path] = ()) -> Path:
 def command(main: str, folder: Path, *arguments: str, class_path: Sequence[Path] = ()) -> list[str]:
     """What runs a class of ours."""
     return ["java", *FLAGS, "-cp", ":".join(map(str, (folder, *class_path))), main, *arguments]
+
+
+def kafka_jars() -> list[Path]:
+    """kafka-clients and what it needs, as the stack's jars have them. Raises JarsUnavailable."""
+    home = os.environ.get("JAVA_HOME")
+    folder = jars.resolve(jars.default_cache(), "kafka", shutil.which("mvn"), Path(home) if home else None, Silent())
+    return sorted(path for name in CLIENT_JARS for path in folder.glob(f"{name}-[0-9]*.jar"))

@@ -44,7 +44,11 @@ def run(options: argparse.Namespace, work: Callable[[argparse.Namespace], Part])
     print("\n" + "; ".join(f"{name}: {value}" for name, value in environment.items() if name != "build"))
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        content = {"part": part.name, "environment": environment, **{k: v for k, v in vars(part).items() if k != "name"}}
+        content = {
+            "part": part.name,
+            "environment": environment,
+            **{k: v for k, v in vars(part).items() if k != "name"},
+        }
         options.json.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
 
 

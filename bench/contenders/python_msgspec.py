@@ -16,7 +16,15 @@ from msgspec import Raw, Struct
 
 from bench.contenders import python_decode
 from bench.contenders.python_struct import (
-    HOUR, LAST_MS, MAX_AGE, MAX_AHEAD, MAX_COUNT, MAX_DURATION, SKEW, PythonStruct, _country,
+    HOUR,
+    LAST_MS,
+    MAX_AGE,
+    MAX_AHEAD,
+    MAX_COUNT,
+    MAX_DURATION,
+    SKEW,
+    PythonStruct,
+    _country,
 )  # fmt: skip
 
 Pairs = list[tuple[str, str]]
