@@ -55,6 +55,8 @@ def main() -> None:
     parts = collect(options)
     environment["seconds"] = round(time.monotonic() - started)
     ratios = {name: value for part in parts.values() for name, value in part["ratios"].items()}
+    if environment["load_before"][0] > 1:
+        environment["note"] = "Other work ran on this machine (load_before, load_after): read the ratios only."
     latest = {"quick": options.quick, "environment": environment, "ratios": ratios, "parts": parts}
     DOCS.mkdir(parents=True, exist_ok=True)
     name = "latest" if options.quick else "report"

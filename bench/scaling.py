@@ -19,11 +19,17 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import numpy as np
+
+from bench import native
 from bench.child import ROOT, Child
+from bench.corpus import make_corpus
 from bench.part import Part, parser, run
 from bench.rounds import progress
 from bench.servers import servers
 from bench.topic import Backlog, backlog
+from flurry_fast._core import Simulator, decode_batch
+from flurry_fast._wire import Batch
 
 APPS = [1_000, 10_000, 100_000, 400_000]
 PARTITIONS = [1, 8, 64, 400]
@@ -33,6 +39,7 @@ PROCESSES = [1, 2, 4]
 def measure(options: argparse.Namespace) -> Part:
     """The part. Figures have a `kind`: apps, partitions or processes."""
     part = Part("scaling", {"reports": options.reports})
+    points = sum(points for _, points in map(decode_batch, make_corpus(options.reports).batches))
     steps = len(APPS) + len(PARTITIONS) + len(PROCESSES)
     with servers(options, "kafka") as addresses, progress("scaling", steps) as step:
         assert addresses.kafka is not None
@@ -42,12 +49,12 @@ def measure(options: argparse.Namespace) -> Part:
         for partitions in PARTITIONS:
             step("partitions", str(partitions))
             with backlog(addresses.kafka, options.reports, partitions) as where:
-                found = _least([_consume(where, 1) for _ in range(options.rounds)])
+                found = _least([_consume(where, 1, points) for _ in range(options.rounds)])
             part.figures.append({"kind": "partitions", "at": partitions} | found)
         with backlog(addresses.kafka, options.reports) as where:
             for processes in PROCESSES:
                 step("processes", str(processes))
-                found = _least([_consume(where, processes) for _ in range(options.rounds)])
+                found = _least([_consume(where, processes, points) for _ in range(options.rounds)])
                 part.figures.append({"kind": "processes", "at": processes} | found)
     for row in part.figures:
         row["name"] = f"{row['kind']} {row['at']:,}"
@@ -73,12 +80,6 @@ def _apps(apps: int, reports: int) -> dict[str, Any]:
 
 def one_fleet(apps: int, reports: int) -> dict[str, Any]:
     """Counts a fleet's reports with the default plan and freezes them, as one flush. In this process."""
-    import numpy as np
-
-    from bench import native
-    from flurry_fast._core import Simulator, decode_batch
-    from flurry_fast._wire import Batch
-
     simulator = Simulator(20131120, apps=apps)
     engine = native.new_engine(native.load_plan("default"))
     before = _resident()
@@ -118,9 +119,8 @@ def _resident() -> int:
     raise OSError("/proc/self/status has no VmRSS")
 
 
-def _consume(where: Backlog, processes: int) -> dict[str, Any]:
+def _consume(where: Backlog, processes: int, points: int) -> dict[str, Any]:
     """All of a topic by so many processes at once; not pinned, so they share what cores there are."""
-    points = where.records * 13.1  # data points a report of the simulator's default fleet (bench.kernels)
     with ExitStack() as stack:
         children = []
         for number in range(processes):

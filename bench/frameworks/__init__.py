@@ -16,7 +16,7 @@ VARIABLE = "FLURRY_FAST_FRAMEWORKS"  # another environment's Python
 PYTHON = ROOT / "build/frameworks/bin/python"
 FRAMEWORKS = {
     f"{name}_{decoder}": f"{title}, {words}"
-    for name, title in (("bytewax", "Bytewax"), ("quix", "Quix Streams"), ("faust", "Faust"))
+    for name, title in (("bytewax", "Bytewax"), ("quix", "Quix Streams"), ("faust", "Faust"), ("spark", "PySpark"))
     for decoder, words in (("python", "Python decoder"), ("ours", "our decoder plugged in"))
 }
 
