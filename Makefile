@@ -8,6 +8,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 CARGO := PYO3_PYTHON=$(CURDIR)/$(PY) cargo
 TRIALS := build/trials
+FRAMEWORKS := build/frameworks
 CARGO_FUZZ := build/tools/bin/cargo-fuzz
 LLVM_COV := build/tools/bin/cargo-llvm-cov
 PIP := $(PY) -m pip --disable-pip-version-check --quiet install
@@ -16,10 +17,10 @@ RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' rust/Cargo.toml)
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*) $(wildcard rust/*.toml rust/core/*.toml) rust/Cargo.lock rust/build.rs \
     $(shell find rust/src rust/core/src -name '*.rs')
 
-.PHONY: help build demo stack test lint bench clean develop trials torture storm storm-bugs fuzz coverage sanitize lock
+.PHONY: help build demo stack test lint bench bench-quick clean develop trials torture storm storm-bugs fuzz coverage sanitize lock
 
 help: ## List these targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 build: $(VENV)/.package ## Set everything up: virtual environment in .venv, dependencies, both native modules
 
@@ -43,10 +44,13 @@ lint: build $(VENV)/.dev ## Check style, types and stubs of Python and Rust
 	$(CARGO) clippy --quiet --manifest-path rust/Cargo.toml --workspace --all-targets --locked -- -D warnings
 	$(CARGO) clippy --quiet --manifest-path rust/Cargo.toml --workspace --features trials --locked -- -D warnings
 
-bench: build $(VENV)/.dev ## Measure: contenders against each other, kernels from Python, then in Rust alone
-	$(PY) -m bench.first_figures --json bench-results/first_figures.json $(ARGS)
+bench: build $(VENV)/.dev $(FRAMEWORKS)/.done ## Measure everything into docs/benchmarks/: contenders, pipelines, scaling; then kernels alone. Needs Java and Maven
+	$(PY) -m bench.run $(ARGS)
 	$(PY) -m pytest bench --benchmark-only --benchmark-timer=time.process_time
 	$(CARGO) bench --quiet --manifest-path rust/Cargo.toml --package flurry-core --locked
+
+bench-quick: build $(VENV)/.dev ## Measure a subset in ten minutes, into docs/benchmarks/latest.json; needs Java and Maven
+	$(PY) -m bench.run --quick $(ARGS)
 
 develop: build $(VENV)/.dev ## Rebuild the Rust module only, in place (the inner loop)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --skip-install --release -m rust/Cargo.toml
@@ -80,6 +84,7 @@ sanitize: build $(VENV)/.dev ## Run the tests of the C and Cython code under Add
 lock: $(VENV)/.build ## Choose the newest versions of all Python dependencies again
 	$(PIP) uv
 	$(VENV)/bin/uv $(LOCK) --group build --group test --group lint --group bench --output-file requirements/dev.lock
+	$(VENV)/bin/uv $(LOCK) --group frameworks --output-file requirements/frameworks.lock
 	$(VENV)/bin/uv $(LOCK) --group build --constraints requirements/dev.lock --output-file requirements/build.lock
 LOCK := pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
     --custom-compile-command "make lock"
@@ -109,6 +114,12 @@ $(VENV)/.build: requirements/build.lock $(PY)
 $(VENV)/.dev: requirements/dev.lock $(VENV)/.build
 	@echo "Installing what tests and checks need"
 	@$(PIP) --require-hashes --requirement requirements/dev.lock
+	@touch $@
+
+$(FRAMEWORKS)/.done: requirements/frameworks.lock $(VENV)/.package
+	@echo "Installing the stream frameworks that are measured against, in $(FRAMEWORKS)"
+	@$(PY) -m venv $(FRAMEWORKS)
+	@$(FRAMEWORKS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement requirements/frameworks.lock
 	@touch $@
 
 $(CARGO_FUZZ):

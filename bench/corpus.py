@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -68,3 +70,32 @@ def make_corpus(reports: int, seed: int = SEED) -> Corpus:
         np.array(made.payload_offsets, dtype=np.int64),
         np.array(made.times_ms, dtype=np.int64),
     )
+
+
+_HEAD = struct.Struct(">Iq")  # of a record in a file: length of the report, when it was received (ms)
+
+
+def write_corpus(corpus: Corpus, path: Path) -> None:
+    """As a file that contenders in any language can read: per report u32 length, i64 receive time, its bytes."""
+    with path.open("wb") as out:
+        for payload, received in zip(corpus.payloads, corpus.times, strict=True):
+            out.write(_HEAD.pack(len(payload), received))
+            out.write(payload)
+
+
+def read_corpus(path: Path) -> Corpus:
+    """Such a file. Raises OSError, ValueError where it ends inside a record."""
+    data = path.read_bytes()
+    parts: list[bytes] = []
+    times: list[int] = []
+    bounds = [0]
+    place = 0
+    while place < len(data):
+        length, received = _HEAD.unpack_from(data, place)
+        place += _HEAD.size + length
+        if place > len(data):
+            raise ValueError(f"{path} ends inside a record")
+        parts.append(data[place - length : place])
+        times.append(received)
+        bounds.append(bounds[-1] + length)
+    return Corpus(b"".join(parts), np.array(bounds, dtype=np.int64), np.array(times, dtype=np.int64))

@@ -32,7 +32,16 @@ def modules(info: Any) -> dict[str, Any]:
 
 
 def describe(command: list[str]) -> dict[str, Any]:
-    """Machine, software and how the figures were made. `command` is what was run."""
+    """Machine, software and how the figures were made. `command` is what was run.
+
+    Without the folders of this machine: `--json` and `--stack-dir` change no figure.
+    """
+    for option in ("--json", "--stack-dir"):
+        if option in command:
+            at = command.index(option)
+            command = command[:at] + command[at + 2 :]
+    build: Any = flurry_fast.build_info()
+    build.get("librdkafka", {}).pop("path", None)
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(command),
@@ -41,7 +50,7 @@ def describe(command: list[str]) -> dict[str, Any]:
         "kernel": platform.release(),
         "python": sys.version.split()[0],
         "commit": _commit(),
-        "build": flurry_fast.build_info(),
+        "build": build,
         "load_before": [round(load, 2) for load in os.getloadavg()],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import add
 from pathlib import Path
 
 import pyarrow as pa
@@ -52,7 +53,10 @@ def frozen(engine: Engine) -> Flush:
 
 
 def lines(plan: Plan, flush: Flush) -> Lines:
-    """Every counter of a flush, in the shape of the contenders' `lines()`. Rollups with one dimension or none."""
+    """Every counter of a flush, in the shape of the contenders' `lines()`, partitions added up.
+
+    Rollups with one dimension or none.
+    """
     names = {rollup.number: rollup.name for rollup in plan.rollups}
     found: Lines = {}
     for part in flush.parts:
@@ -63,7 +67,9 @@ def lines(plan: Plan, flush: Flush) -> Lines:
         for place, rollup, dimensions, measures in zip(*columns, strict=True):
             row = rows[place]
             key, hour = row[2:-5], int.from_bytes(row[-4:])
-            found[key, hour, names[rollup], "".join(dimensions)] = tuple(measures)
+            group = key, hour, names[rollup], "".join(dimensions)
+            before = found.get(group)
+            found[group] = tuple(measures if before is None else map(add, before, measures))
     return found
 
 
