@@ -143,10 +143,12 @@ pub(super) struct Region {
 }
 
 impl Region {
-    /// Where one of its slots is.
+    /// Where one of its slots is: a chunk's number and the place in it. A large
+    /// region has a chunk of its own, which is then longer than others.
     #[inline]
-    fn place(self, slot: usize) -> u32 {
-        self.first + slot as u32
+    fn place(self, slot: usize) -> (usize, usize) {
+        let chunk = self.first >> SLOT_BITS;
+        (chunk as usize, offset(self.first, SLOT_BITS) + slot)
     }
 }
 
@@ -170,18 +172,17 @@ impl Regions {
     /// One slot of a region will be looked at soon.
     #[inline]
     pub fn soon(&self, region: Region, slot: usize) {
-        let place = region.place(slot);
-        if let Some(chunk) = self.chunks.get((place >> SLOT_BITS) as usize) {
-            hints::soon(chunk, offset(place, SLOT_BITS));
+        let (chunk, place) = region.place(slot);
+        if let Some(chunk) = self.chunks.get(chunk) {
+            hints::soon(chunk, place);
         }
     }
 
     /// One slot of a region.
     #[inline]
     pub fn slot(&self, region: Region, slot: usize) -> Option<&Slot> {
-        let place = region.place(slot);
-        let chunk = self.chunks.get((place >> SLOT_BITS) as usize)?;
-        chunk.get(offset(place, SLOT_BITS))
+        let (chunk, place) = region.place(slot);
+        self.chunks.get(chunk)?.get(place)
     }
 
     /// The slots of a region.

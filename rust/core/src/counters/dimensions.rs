@@ -118,7 +118,7 @@ pub(super) fn of_session<'b>(
                     .ok()
                     .and_then(|id| local_hour(id, time_ms));
                 let text = hour.and_then(|hour| HOURS.get(usize::from(hour)));
-                text.map_or(EMPTY, |text| Piece::Borrowed(*text))
+                text.map_or(EMPTY, |text| Piece::Borrowed(text))
             }
             Dimension::SessionLength => Piece::Borrowed(session_length(session.duration_ms)),
             _ => EMPTY,

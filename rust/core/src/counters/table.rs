@@ -313,6 +313,28 @@ mod tests {
         }
     }
 
+    /// A rollup may have a million groups: more slots than an ordinary chunk.
+    #[test]
+    fn a_block_may_be_larger_than_a_chunk() {
+        let keys = Keys::random();
+        let (mut table, mut region) = (GroupTable::new(), Region::default());
+        let print = |number: u32| Print::of(keys.text(&number.to_le_bytes()));
+        for number in 0..900_000 {
+            let at = table
+                .insert(&mut region, print(number), 0, 1, |_| ())
+                .unwrap();
+            table.add(at, &[u64::from(number)]);
+        }
+        let mut small = Region::default();
+        table.insert(&mut small, print(7), 0, 1, |_| ()).unwrap();
+        for number in 0..900_000 {
+            let at = table.find(region, print(number));
+            assert_eq!(table.values(at, 1), [u64::from(number)]);
+        }
+        assert_eq!(table.values(table.find(small, print(7)), 1), [0]);
+        assert_eq!((table.all(region).count(), region.used), (900_000, 900_000));
+    }
+
     #[test]
     fn what_has_no_name_is_refused() {
         let mut table = GroupTable::new();

@@ -273,7 +273,7 @@ impl<S: ReportSink> Engine<S> {
             }
             Err(reason) => self.emitter.unreadable(program, ops, reason, origin),
         };
-        if ops.is_full() {
+        if ops.is_full() || ops.is_empty() {
             self.apply_waiting(scratch, open, pass);
         }
         tally
