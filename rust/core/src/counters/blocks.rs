@@ -1,13 +1,15 @@
 //! The blocks in memory: which are there, what is known of them, and the
 //! groups that they hold in the common table.
 
-use hashbrown::HashTable;
+use flurry_hints as hints;
 
 use super::block::{Decoded, Header, KeyParts, Writer, write_key_part};
+use super::index::Index;
 use super::ops::Ops;
-use super::program::Program;
+use super::program::{Program, Step};
 use super::row::write_row;
-use super::table::{GroupTable, NONE, keep};
+use super::slots::Print;
+use super::table::{GroupTable, NONE, Region, TableFull};
 use crate::plan::Scope;
 use crate::trials::{self, Bug};
 
@@ -15,8 +17,8 @@ use crate::trials::{self, Bug};
 #[derive(Debug)]
 pub struct Block {
     print: u128,
-    /// What the fingerprints of its groups begin with: no other block's, ever.
-    groups_print: u128,
+    /// Where its groups are looked for.
+    region: Region,
     pub partition: i32,
     pub bucket: u32,
     api_key: Box<[u8]>,
@@ -37,31 +39,32 @@ pub struct Block {
     pub bytes: usize,
 }
 
-/// A rollup of a block: the list of its groups.
-#[derive(Clone, Copy)]
+/// A rollup of a block.
+#[derive(Clone, Copy, Default)]
 struct State {
+    /// Those that have a line of their own.
     groups: u32,
-    head: u32,
-    /// Where the values of `(other)` are, 0 if there is none.
+    /// Where the only group of a rollup without dimensions is, 0 if there is none.
+    single: u32,
+    /// Where `(other)` is, 0 if there is none.
     other: u32,
 }
 
-const NO_GROUPS: State = State {
-    groups: 0,
-    head: NONE,
-    other: 0,
-};
+/// A group to be written, with as much of its key as decides nearly always.
+struct Line {
+    rollup: u32,
+    at: u32,
+    prefix: u64,
+}
 
 /// All blocks of an engine.
 pub struct Blocks {
     table: GroupTable,
-    index: HashTable<u32>,
+    index: Index,
     blocks: Vec<Block>,
     /// Per block and rollup, `rollups` to a block.
     states: Vec<State>,
     rollups: usize,
-    /// Blocks ever made.
-    serial: u64,
     live_bytes: usize,
     /// Of dropped blocks that wait for a rebuild.
     dead_bytes: usize,
@@ -70,7 +73,7 @@ pub struct Blocks {
     full: bool,
     /// Updates of groups that were applied.
     pub updates: u64,
-    sorted: Vec<u32>,
+    lines: Vec<Line>,
 }
 
 /// Bytes of a block without groups.
@@ -83,18 +86,17 @@ impl Blocks {
     pub fn new(program: &Program) -> Self {
         Self {
             table: GroupTable::new(),
-            index: HashTable::new(),
+            index: Index::new(),
             blocks: Vec::new(),
             states: Vec::new(),
             rollups: program.rollups.len(),
-            serial: 0,
             live_bytes: 0,
             dead_bytes: 0,
             dirty_bytes: 0,
             key_bytes: 0,
             full: false,
             updates: 0,
-            sorted: Vec::new(),
+            lines: Vec::new(),
         }
     }
 
@@ -105,7 +107,7 @@ impl Blocks {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.len() == 0
     }
 
     /// Groups in memory, those of dropped blocks included until the next rebuild.
@@ -134,7 +136,7 @@ impl Blocks {
         self.table.bytes()
             + self.blocks.capacity() * size_of::<Block>()
             + self.states.capacity() * size_of::<State>()
-            + self.index.capacity() * 5
+            + self.index.bytes()
             + self.key_bytes
     }
 
@@ -152,13 +154,7 @@ impl Blocks {
     /// The number of the block with this fingerprint.
     #[inline]
     pub fn find(&self, print: u128) -> Option<u32> {
-        self.index
-            .find((print >> 64) as u64, |id| {
-                self.blocks
-                    .get(*id as usize)
-                    .is_some_and(|block| block.print == print)
-            })
-            .copied()
+        Some(self.index.find(print)).filter(|id| *id != NONE)
     }
 
     /// The block of a row.
@@ -176,22 +172,19 @@ impl Blocks {
     /// Makes a block that was not found, without groups, on a base of nothing.
     pub fn create(
         &mut self,
-        program: &Program,
         print: u128,
         partition: i32,
         api_key: &[u8],
         bucket: u32,
         pending: bool,
     ) -> u32 {
-        self.serial += 1;
-        let groups_print = program.keys.groups_of_block(self.serial);
         let id = self.blocks.len() as u32;
         let bytes = empty_bytes(self.rollups, api_key.len());
         self.live_bytes += bytes;
         self.key_bytes += api_key.len();
         self.blocks.push(Block {
             print,
-            groups_print,
+            region: Region::default(),
             partition,
             bucket,
             api_key: api_key.into(),
@@ -205,13 +198,8 @@ impl Blocks {
             bytes,
         });
         self.states
-            .resize(self.states.len() + self.rollups, NO_GROUPS);
-        let blocks = &self.blocks;
-        self.index.insert_unique((print >> 64) as u64, id, |id| {
-            blocks
-                .get(*id as usize)
-                .map_or(0, |block| (block.print >> 64) as u64)
-        });
+            .resize(self.states.len() + self.rollups, State::default());
+        self.index.insert(print, id);
         id
     }
 
@@ -243,12 +231,6 @@ impl Blocks {
         self.dirty_bytes
     }
 
-    /// What the fingerprints of a block's groups begin with.
-    #[inline]
-    pub fn groups_print(&self, id: u32) -> u128 {
-        self.get(id).map_or(0, |block| block.groups_print)
-    }
-
     /// A block by its number.
     #[inline]
     pub fn get(&self, id: u32) -> Option<&Block> {
@@ -274,43 +256,76 @@ impl Blocks {
             .collect()
     }
 
-    /// Applies operations in order. Three passes, so that the misses of the
-    /// slots, then those of the values, overlap: the first two only read.
+    /// Finds the blocks of scopes that are not decided yet, without making any.
+    /// Passes that wait for nothing, so that the misses of many overlap.
+    pub fn look_up(&self, ops: &mut Ops<'_>) {
+        let scopes = ops.scopes.get_mut(ops.decided..).unwrap_or_default();
+        for scope in &*scopes {
+            self.index.soon(scope.print);
+        }
+        for scope in &mut *scopes {
+            scope.block = self.index.find(scope.print);
+            hints::soon(&self.blocks, scope.block as usize);
+            // Four to a cache line.
+            let first = scope.block as usize * self.rollups;
+            for state in (first..first.saturating_add(self.rollups)).step_by(4) {
+                hints::soon(&self.states, state);
+            }
+        }
+    }
+
+    /// Applies operations in order; those of scopes without a block count
+    /// nowhere. Passes as above: for the slots, then for the values.
     pub fn apply(&mut self, program: &Program, ops: &mut Ops<'_>) {
-        let mut warm = 0u64;
         for op in &ops.ops {
-            warm = warm.wrapping_add(self.table.touch(op.print));
+            let scope = ops.scopes.get(op.scope as usize);
+            if let Some(block) = scope.and_then(|scope| self.get(scope.block)) {
+                self.table.soon(block.region, op.print);
+            }
         }
         for op in &mut ops.ops {
-            op.at = self.table.find(op.print);
-            warm = warm.wrapping_add(self.table.touch_values(op.at));
+            let Some(scope) = ops.scopes.get(op.scope as usize) else {
+                continue;
+            };
+            op.at = self.find_group(scope.block, op.rollup, op.single, op.print);
+            self.table.soon_values(op.at);
         }
-        keep(warm);
         for index in 0..ops.ops.len() {
             let Some(&op) = ops.ops.get(index) else { break };
             let at = match op.at {
-                // Not there a moment ago: an earlier operation may have made it.
-                0 => match self.table.find(op.print) {
-                    0 => self.create_group(program, ops, index),
-                    at => at,
-                },
+                0 => self.find_or_create(program, ops, index),
                 at => at,
             };
             let start = op.deltas as usize;
-            if let Some(deltas) = ops.deltas.get(start..start + usize::from(op.width)) {
+            if at != 0
+                && let Some(deltas) = ops.deltas.get(start..start + usize::from(op.width))
+            {
                 self.table.add(at, deltas);
+                self.updates += 1;
             }
             if index == ops.ops.len() / 2 {
                 trials::fail_point("engine.apply.inside");
             }
         }
-        self.updates += ops.ops.len() as u64;
         ops.clear_applied();
     }
 
-    /// The place of a group that is not in the table: new, or past the cap.
-    #[cold]
-    fn create_group(&mut self, program: &Program, ops: &Ops<'_>, index: usize) -> u32 {
+    #[inline]
+    fn find_group(&self, block: u32, rollup: u16, single: bool, print: Print) -> u32 {
+        let Some(found) = self.get(block) else {
+            return 0;
+        };
+        if single {
+            let state = block as usize * self.rollups + usize::from(rollup);
+            return self.states.get(state).map_or(0, |state| state.single);
+        }
+        self.table.find(found.region, print)
+    }
+
+    /// The place of a group that was not there a moment ago: an earlier
+    /// operation may have made it, or it is new, or past the cap.
+    #[inline(never)]
+    fn find_or_create(&mut self, program: &Program, ops: &Ops<'_>, index: usize) -> u32 {
         let Some(op) = ops.ops.get(index) else {
             return 0;
         };
@@ -320,6 +335,13 @@ impl Blocks {
         ) else {
             return 0;
         };
+        if scope.block == NONE {
+            return 0;
+        }
+        let at = self.find_group(scope.block, op.rollup, op.single, op.print);
+        if at != 0 {
+            return at;
+        }
         // The number of updates is the nearest to a clock that this crate has.
         let switched = trials::seeded(Bug::ConfigSwitchedByWallClock) && self.updates > 30;
         let key = |out: &mut Vec<u8>| {
@@ -332,68 +354,67 @@ impl Blocks {
                 write_key_part(ops.piece(start as usize + slot), out);
             }
         };
-        self.insert(
-            scope.block,
-            usize::from(op.rollup),
-            if switched { 1 } else { step.cap },
-            step.width,
-            op.print,
-            key,
-        )
+        let cap = if switched { 1 } else { step.cap };
+        self.insert(scope.block, step, cap, op.print, key)
     }
 
-    /// Makes a group of a block, or says where its `(other)` is.
+    /// Makes a group of a block, or says where its `(other)` is; 0 if there is
+    /// no room for it.
     fn insert(
         &mut self,
-        block: u32,
-        rollup: usize,
+        id: u32,
+        step: &Step,
         cap: u32,
-        width: usize,
-        print: u128,
+        print: Print,
         key: impl FnOnce(&mut Vec<u8>),
     ) -> u32 {
-        let state = block as usize * self.rollups + rollup;
-        let Some(state) = self.states.get_mut(state) else {
-            return 0;
-        };
-        let (at, bytes) = if state.groups < cap {
-            match self.table.insert(print, width, state.head, key) {
-                Ok((number, at)) => {
-                    state.head = number;
-                    state.groups += 1;
-                    let key = self
-                        .table
-                        .group(number)
-                        .map_or(0, |g| self.table.key(g).len());
-                    (at, GroupTable::group_bytes(width, key))
-                }
-                Err(_) => {
-                    self.full = true;
-                    return 0;
-                }
-            }
-        } else if state.other == 0 {
-            match self.table.insert_other(width) {
-                Ok(at) => {
-                    state.other = at;
-                    (at, 8 * (width + 1))
-                }
-                Err(_) => {
-                    self.full = true;
-                    return 0;
-                }
-            }
-        } else {
-            (state.other, 0)
-        };
-        self.live_bytes += bytes;
-        if let Some(block) = self.blocks.get_mut(block as usize) {
-            block.bytes += bytes;
-            if block.dirty {
-                self.dirty_bytes += bytes;
+        match self.try_insert(id, step, cap, print, key) {
+            Ok(at) => at,
+            Err(TableFull) => {
+                self.full = true;
+                0
             }
         }
-        at
+    }
+
+    fn try_insert(
+        &mut self,
+        id: u32,
+        step: &Step,
+        cap: u32,
+        print: Print,
+        key: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<u32, TableFull> {
+        let rollup = usize::from(step.at);
+        let (Some(state), Some(block)) = (
+            self.states.get_mut(id as usize * self.rollups + rollup),
+            self.blocks.get_mut(id as usize),
+        ) else {
+            return Ok(0);
+        };
+        let (at, bytes) = if state.groups < cap {
+            let at = if step.is_single() {
+                state.single = self.table.insert_alone(rollup, step.width, key)?;
+                state.single
+            } else {
+                self.table
+                    .insert(&mut block.region, print, rollup, step.width, key)?
+            };
+            state.groups += 1;
+            let key = self.table.key(at).len();
+            (at, GroupTable::group_bytes(step.width, key))
+        } else if state.other == 0 {
+            state.other = self.table.insert_other(step.width)?;
+            (state.other, 8 * (step.width + 2))
+        } else {
+            return Ok(state.other);
+        };
+        self.live_bytes += bytes;
+        block.bytes += bytes;
+        if block.dirty {
+            self.dirty_bytes += bytes;
+        }
+        Ok(at)
     }
 
     /// Puts the contents of a stored cell into a block that has no groups yet.
@@ -402,27 +423,25 @@ impl Blocks {
             return;
         };
         block.base = cell.header.end;
-        let of_block = block.groups_print;
         for section in &cell.sections {
             let Some(step) = program.rollups.get(section.rollup) else {
                 continue;
             };
             for (key, values) in cell.groups(section) {
-                let print = (0..).zip(KeyParts::new(key)).fold(
-                    of_block.wrapping_add(step.salt),
-                    |sum, (place, text)| {
+                let print = (0..)
+                    .zip(KeyParts::new(key))
+                    .fold(step.salt, |sum, (place, text)| {
                         let print = program.keys.text(text.as_bytes());
                         sum.wrapping_add(print.wrapping_mul(program.keys.of_dimension(place)))
-                    },
-                );
-                let at = self.insert(id, section.rollup, step.cap, section.width, print, |out| {
+                    });
+                let at = self.insert(id, step, step.cap, Print::of(print), |out| {
                     out.extend_from_slice(key);
                 });
                 self.table.add(at, values);
             }
             if let Some(values) = cell.other(section) {
                 // Past the cap whatever the key: this makes the `(other)`.
-                let at = self.insert(id, section.rollup, 0, section.width, 0, |_| ());
+                let at = self.insert(id, step, 0, Print::of(0), |_| ());
                 self.table.add(at, values);
             }
         }
@@ -439,28 +458,40 @@ impl Blocks {
     /// Appends the canonical value of a block.
     pub fn encode(&mut self, program: &Program, id: u32, header: Header, out: &mut Vec<u8>) {
         let first = id as usize * self.rollups;
-        let Some(states) = self.states.get(first..first + self.rollups) else {
+        let (Some(states), Some(block)) = (
+            self.states.get(first..first + self.rollups),
+            self.blocks.get(id as usize),
+        ) else {
             return;
         };
+        let table = &self.table;
+        let singles = states.iter().map(|state| state.single);
+        let singles = singles.filter(|single| *single != 0);
+        self.lines.clear();
+        self.lines
+            .extend(table.all(block.region).chain(singles).map(|at| Line {
+                rollup: table.rollup(at),
+                at,
+                prefix: prefix(table.key(at)),
+            }));
+        self.lines.sort_unstable_by(|a, b| {
+            let (left, right) = ((a.rollup, a.prefix), (b.rollup, b.prefix));
+            left.cmp(&right)
+                .then_with(|| table.key(a.at).cmp(table.key(b.at)))
+        });
         let sections = states.iter().filter(|state| state.groups > 0).count();
         let mut writer = Writer::begin(out, header, sections);
-        for (state, step) in states.iter().zip(&program.rollups) {
-            if state.groups == 0 {
+        for lines in self.lines.chunk_by(|a, b| a.rollup == b.rollup) {
+            let Some(rollup) = lines.first().map(|line| line.rollup as usize) else {
                 continue;
-            }
-            let table = &self.table;
-            self.sorted.clear();
-            let mut next = state.head;
-            while let Some(group) = table.group(next) {
-                self.sorted.push(next);
-                next = group.next;
-            }
-            let key = |number: &u32| table.group(*number).map_or(&[][..], |g| table.key(g));
-            self.sorted.sort_unstable_by(|a, b| key(a).cmp(key(b)));
-            let groups = self.sorted.iter().map(|number| {
-                let at = table.group(*number).map_or(0, |group| group.at);
-                (key(number), table.values(at, step.width))
-            });
+            };
+            let (Some(state), Some(step)) = (states.get(rollup), program.rollups.get(rollup))
+            else {
+                continue;
+            };
+            let groups = lines
+                .iter()
+                .map(|line| (table.key(line.at), table.values(line.at, step.width)));
             let other = (state.other != 0).then(|| table.values(state.other, step.width));
             writer.section(step.number, groups, other);
         }
@@ -481,10 +512,8 @@ impl Blocks {
         if block.dirty {
             self.dirty_bytes -= block.bytes;
         }
-        let hash = (block.print >> 64) as u64;
-        if let Ok(entry) = self.index.find_entry(hash, |other| *other == id) {
-            entry.remove();
-        }
+        self.index.remove(block.print, id);
+        self.table.release(std::mem::take(&mut block.region));
     }
 
     /// Moves the living to fresh memory. Every number of a block changes.
@@ -492,59 +521,67 @@ impl Blocks {
         let mut fresh = Blocks::new(program);
         fresh.updates = self.updates;
         fresh.full = self.full;
-        if self.is_empty() {
-            fresh.serial = self.serial;
-            *self = fresh;
-            return;
-        }
-        let prints = self.table.prints();
-        fresh.table = self
-            .table
-            .room_for(self.live_bytes, self.live_bytes + self.dead_bytes);
-        for (id, block) in (0usize..).zip(&self.blocks) {
-            if block.dead {
-                continue;
-            }
-            let moved = fresh.create(
-                program,
-                block.print,
-                block.partition,
-                &block.api_key,
-                block.bucket,
-                block.pending,
-            );
-            if let Some(to) = fresh.blocks.get_mut(moved as usize) {
-                // Its groups keep their fingerprints.
-                to.groups_print = block.groups_print;
-                to.base = block.base;
-                to.touched = block.touched;
-                to.turn = block.turn;
-                to.flying = block.flying;
-            }
-            fresh.set_dirty(moved, block.dirty);
-            for (rollup, step) in program.rollups.iter().enumerate() {
-                let Some(state) = self.states.get(id * self.rollups + rollup) else {
-                    continue;
-                };
-                let mut next = state.head;
-                while let Some(group) = self.table.group(next) {
-                    let print = prints.get(next as usize).copied().unwrap_or(0);
-                    let key = self.table.key(group);
-                    let at = fresh.insert(moved, rollup, step.cap, step.width, print, |out| {
-                        out.extend_from_slice(key);
-                    });
-                    fresh.table.add(at, self.table.values(group.at, step.width));
-                    next = group.next;
-                }
-                if state.other != 0 {
-                    let at = fresh.insert(moved, rollup, 0, step.width, 0, |_| ());
-                    fresh
-                        .table
-                        .add(at, self.table.values(state.other, step.width));
+        if !self.is_empty() {
+            for (id, _) in self.iter() {
+                if fresh.adopt(self, program, id) == Err(TableFull) {
+                    fresh.full = true;
                 }
             }
         }
-        fresh.serial = self.serial;
         *self = fresh;
+    }
+
+    /// Copies a block with its groups from elsewhere.
+    fn adopt(&mut self, from: &Self, program: &Program, id: u32) -> Result<(), TableFull> {
+        let Some(block) = from.get(id) else {
+            return Ok(());
+        };
+        let (partition, bucket) = (block.partition, block.bucket);
+        let key = &block.api_key;
+        let to = self.create(block.print, partition, key, bucket, block.pending);
+        let width = |rollup: u32| {
+            let step = program.rollups.get(rollup as usize);
+            step.map_or(0, |step| step.width)
+        };
+        let (first, to_first) = (id as usize * self.rollups, to as usize * self.rollups);
+        for (rollup, step) in program.rollups.iter().enumerate() {
+            let (Some(old), Some(new)) = (
+                from.states.get(first + rollup),
+                self.states.get_mut(to_first + rollup),
+            ) else {
+                continue;
+            };
+            new.groups = old.groups;
+            if old.single != 0 {
+                new.single = self.table.copy_alone(&from.table, old.single, step.width)?;
+            }
+            if old.other != 0 {
+                new.other = self.table.copy_other(&from.table, old.other, step.width)?;
+            }
+        }
+        let region = self.table.copy(&from.table, block.region, width)?;
+        if let Some(new) = self.blocks.get_mut(to as usize) {
+            self.live_bytes = self.live_bytes - new.bytes + block.bytes;
+            new.bytes = block.bytes;
+            new.region = region;
+            new.base = block.base;
+            new.touched = block.touched;
+            new.turn = block.turn;
+            new.flying = block.flying;
+        }
+        self.set_dirty(to, block.dirty);
+        Ok(())
+    }
+}
+
+/// The first bytes of a key as a number that compares alike.
+fn prefix(key: &[u8]) -> u64 {
+    match key.first_chunk::<8>() {
+        Some(chunk) => u64::from_be_bytes(*chunk),
+        None => {
+            let mut chunk = [0; 8];
+            chunk.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+            u64::from_be_bytes(chunk)
+        }
     }
 }

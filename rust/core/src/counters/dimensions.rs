@@ -10,6 +10,11 @@ use crate::report::{ErrorRecord, Report, Session};
 use crate::wire::text;
 use crate::zone::local_hour;
 
+/// Hours of the day as they are written.
+const HOURS: [&[u8]; 24] = [
+    b"00", b"01", b"02", b"03", b"04", b"05", b"06", b"07", b"08", b"09", b"10", b"11", b"12",
+    b"13", b"14", b"15", b"16", b"17", b"18", b"19", b"20", b"21", b"22", b"23",
+];
 /// Mean Gregorian year.
 const YEAR_MS: i64 = 31_556_952_000;
 
@@ -112,10 +117,8 @@ pub(super) fn of_session<'b>(
                 let hour = std::str::from_utf8(ops.bytes(zone))
                     .ok()
                     .and_then(|id| local_hour(id, time_ms));
-                match hour {
-                    Some(hour) => written(ops, format_args!("{hour:02}")),
-                    None => EMPTY,
-                }
+                let text = hour.and_then(|hour| HOURS.get(usize::from(hour)));
+                text.map_or(EMPTY, |text| Piece::Borrowed(text))
             }
             Dimension::SessionLength => Piece::Borrowed(session_length(session.duration_ms)),
             _ => EMPTY,

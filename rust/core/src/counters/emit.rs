@@ -4,9 +4,10 @@
 use super::dimensions::{
     Prints, error_kind, is_crash, of_envelope, of_report, of_session, of_unreadable,
 };
-use super::ops::{Op, Ops, Piece};
+use super::ops::{Op, Ops, Part, Piece};
 use super::program::{Program, Step};
 use super::sessions::{Fate, Seen};
+use super::slots::Print;
 use crate::clock::{EffectiveTime, bucket};
 use crate::plan::SESSION_MEASURES;
 use crate::reason::Reason;
@@ -17,17 +18,20 @@ const REPORTS: usize = 0;
 const DUPLICATES: usize = 11;
 const SUPERSEDED: usize = 12;
 
-/// Decides, block by block, whether a record's part for it is counted now, and
-/// applies operations when there are enough.
+/// Applies operations when there are enough.
 pub trait Gate<'b> {
-    /// The block of the app whose key has the fingerprint `app`, if this record
-    /// is to be counted in it now: its number, and what the
-    /// fingerprints of its groups begin with. Asked only for blocks that the
-    /// record adds something to.
-    fn admit(&mut self, api_key: &[u8], app: u128, bucket: u32) -> Option<(u32, u128)>;
-
-    /// Applies what waits in `ops`.
+    /// Decides about the scopes in `ops` and applies what waits.
     fn apply(&mut self, ops: &mut Ops<'b>);
+}
+
+/// The record that operations are made of, as far as they have to know it.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// A number of the engine's.
+    pub record: u32,
+    pub partition: i32,
+    /// Kafka's time.
+    pub receive_ms: i64,
 }
 
 /// What a record was, whether or not it was counted now.
@@ -74,8 +78,6 @@ pub struct Emitter {
 struct Place<'v, 'b> {
     report: &'v Report<'b>,
     session: &'v Session<'b>,
-    /// Fingerprint of the block, as all groups have it in them.
-    block_print: u128,
     scope: u32,
 }
 
@@ -86,25 +88,20 @@ impl Emitter {
         program: &Program,
         ops: &mut Ops<'b>,
         reason: Reason,
-        receive_ms: i64,
-        gate: &mut impl Gate<'b>,
+        origin: Origin,
     ) -> Tally {
-        let hour = bucket(receive_ms);
-        let tally = Tally {
-            max_bucket: hour,
-            ..Tally::default()
-        };
         let app = program.keys.text(b"");
-        let Some((block, print)) = gate.admit(b"", app, hour) else {
-            return tally;
-        };
+        let part = Part::of(program, origin, app, origin.receive_ms);
         let at = of_unreadable(program, ops, reason, &mut self.prints);
-        let scope = ops.push_scope(block, at, 0);
+        let scope = ops.push_scope(part, at, 0);
         if let Some(step) = program.rollups.get(program.unreadable) {
-            let print = step.print(print, &self.prints);
+            let print = step.print(&self.prints);
             step.emit(ops, print, scope, 0, &[1]);
         }
-        tally
+        Tally {
+            max_bucket: part.bucket,
+            ..Tally::default()
+        }
     }
 
     /// Emits what a report adds; `fates` are those of its session records.
@@ -113,31 +110,30 @@ impl Emitter {
         program: &Program,
         ops: &mut Ops<'b>,
         (report, fates): (&Report<'b>, &[Fate]),
-        receive_ms: i64,
+        origin: Origin,
         gate: &mut impl Gate<'b>,
     ) -> Tally {
-        let hour = bucket(receive_ms);
+        let receive_ms = origin.receive_ms;
+        let app = program.keys.text(report.api_key);
+        let own = Part::of(program, origin, app, receive_ms);
         let mut tally = Tally {
-            max_bucket: hour,
+            max_bucket: own.bucket,
             ..Tally::of(fates)
         };
-        let app = program.keys.text(report.api_key);
         let shift = program
             .time
             .shift(report.created_ms, receive_ms, report.protocol);
         let times = (shift, receive_ms);
         let report_at = of_report(program, ops, report, times, &mut self.prints);
-        if !program.reports.is_empty()
-            && let Some((block, print)) = gate.admit(report.api_key, app, hour)
-        {
+        if !program.reports.is_empty() {
             let session_at = of_envelope(program, ops, report, &mut self.prints);
-            let scope = ops.push_scope(block, report_at, session_at);
+            let scope = ops.push_scope(own, report_at, session_at);
             let mut measures = [0; SESSION_MEASURES];
             measures[REPORTS] = 1;
             measures[DUPLICATES] = tally.duplicates;
             measures[SUPERSEDED] = tally.superseded;
             for step in &program.reports {
-                let print = step.print(print, &self.prints);
+                let print = step.print(&self.prints);
                 step.emit(ops, print, scope, 0, &measures);
             }
         }
@@ -148,20 +144,19 @@ impl Emitter {
             tally.sessions += 1;
             tally.data_points += data_points(session);
             let time = program.time.effective(session.start_ms, shift, receive_ms);
-            let hour = bucket(time.ms);
-            tally.max_bucket = tally.max_bucket.max(hour);
+            let part = match bucket(time.ms) {
+                hour if hour == own.bucket => own,
+                _ => Part::of(program, origin, app, time.ms),
+            };
+            tally.max_bucket = tally.max_bucket.max(part.bucket);
             if !program.touches(report, session) {
                 continue;
             }
-            let Some((block, print)) = gate.admit(report.api_key, app, hour) else {
-                continue;
-            };
             let session_at = of_session(program, ops, report, session, time.ms, &mut self.prints);
             let place = Place {
                 report,
                 session,
-                block_print: print,
-                scope: ops.push_scope(block, report_at, session_at),
+                scope: ops.push_scope(part, report_at, session_at),
             };
             place.emit_session(program, ops, &self.prints, time);
             self.emit_events(program, ops, &place, gate);
@@ -315,6 +310,19 @@ fn apply_if_full<'b>(ops: &mut Ops<'b>, gate: &mut impl Gate<'b>) {
     }
 }
 
+impl Part {
+    /// What a record adds to the hour of `time_ms`.
+    #[inline]
+    fn of(program: &Program, from: Origin, app: u128, time_ms: i64) -> Self {
+        let bucket = bucket(time_ms);
+        Self {
+            record: from.record,
+            print: program.keys.block(app, from.partition, bucket),
+            bucket,
+        }
+    }
+}
+
 impl<'b> Place<'_, 'b> {
     fn emit_session(
         &self,
@@ -328,7 +336,7 @@ impl<'b> Place<'_, 'b> {
         }
         let measures = self.measures(program, time);
         for step in &program.sessions {
-            let print = step.print(self.block_print, prints);
+            let print = step.print(prints);
             step.emit(ops, print, self.scope, 0, &measures);
         }
     }
@@ -361,11 +369,7 @@ impl<'b> Place<'_, 'b> {
     /// The fingerprints of these rollups, but for the values of a leaf.
     fn bases(&self, steps: &[Step], prints: &Prints, bases: &mut Vec<u128>) {
         bases.clear();
-        bases.extend(
-            steps
-                .iter()
-                .map(|step| step.print(self.block_print, prints)),
-        );
+        bases.extend(steps.iter().map(|step| step.print(prints)));
     }
 
     #[inline]
@@ -378,9 +382,8 @@ impl<'b> Place<'_, 'b> {
 impl Step {
     /// The fingerprint of a group of this rollup, but for the values of a leaf.
     #[inline]
-    fn print(&self, block: u128, prints: &Prints) -> u128 {
-        let print = block.wrapping_add(self.salt);
-        let print = add(print, &self.report, &prints.report);
+    fn print(&self, prints: &Prints) -> u128 {
+        let print = add(self.salt, &self.report, &prints.report);
         add(print, &self.session, &prints.session)
     }
 
@@ -392,13 +395,14 @@ impl Step {
             ops.deltas.push(all.get(*slot).copied().unwrap_or(0));
         }
         ops.ops.push(Op {
-            print,
+            print: Print::of(print),
             deltas,
             scope,
             leaf,
             at: 0,
             rollup: self.at,
-            width: self.width as u16,
+            width: self.width as u8,
+            single: self.is_single(),
         });
     }
 }

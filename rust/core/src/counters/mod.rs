@@ -6,19 +6,22 @@
 //! groups of all blocks ([`blocks`]), and blocks leave as canonical bytes
 //! ([`block`]).
 
+mod arena;
 pub mod block;
 pub mod blocks;
 mod dimensions;
 mod emit;
 mod fingerprint;
+mod index;
 mod ops;
 mod program;
 pub mod row;
 mod sessions;
+mod slots;
 mod table;
 pub mod varint;
 
-pub use emit::{Emitter, Gate, Tally};
+pub use emit::{Emitter, Gate, Origin, Tally};
 pub use ops::Ops;
 pub use program::Program;
 pub use sessions::{Fate, Fates};

@@ -1,6 +1,8 @@
 //! Operations: what reports add, gathered until there are enough of them that
 //! the cache misses of applying them overlap.
 
+use super::slots::Print;
+use super::table::NONE;
 use crate::wire::text;
 
 /// Operations worth a trip to the table.
@@ -9,25 +11,33 @@ pub(super) const BATCH: usize = 256;
 /// "Add these numbers to that group."
 #[derive(Clone, Copy)]
 pub(super) struct Op {
-    /// The group's fingerprint.
-    pub print: u128,
+    /// The group's fingerprint among those of its block.
+    pub print: Print,
     /// Where its numbers begin in `Ops::deltas`.
     pub deltas: u32,
     /// Its place in `Ops::scopes`.
     pub scope: u32,
     /// Where the texts of its leaf begin in `Ops::pieces`.
     pub leaf: u32,
-    /// Where the group's values lie, once that is known; 0 before.
+    /// Where the group is, once that is known; 0 before.
     pub at: u32,
     /// Position of its rollup in the plan.
     pub rollup: u16,
     /// Number of its measures.
-    pub width: u16,
+    pub width: u8,
+    /// The rollup has no dimensions: its only group has no fingerprint.
+    pub single: bool,
 }
 
 /// What the operations of one session (or of a report itself) share.
 #[derive(Clone, Copy)]
 pub(super) struct OpScope {
+    /// Fingerprint of its block.
+    pub print: u128,
+    pub bucket: u32,
+    /// Which record it is a part of, as its engine numbers them.
+    pub record: u32,
+    /// Its block, once it was decided that it is counted there now.
     pub block: u32,
     /// Where the report's and the session's texts begin in `Ops::pieces`.
     pub report: u32,
@@ -51,6 +61,8 @@ pub struct Ops<'b> {
     pub(super) ops: Vec<Op>,
     pub(super) deltas: Vec<u64>,
     pub(super) scopes: Vec<OpScope>,
+    /// Scopes before it are decided.
+    pub(super) decided: usize,
     pub(super) pieces: Vec<Piece<'b>>,
     own: Vec<u8>,
 }
@@ -62,7 +74,7 @@ impl<'b> Ops<'b> {
     }
 
     /// Whether it is worth applying them now.
-    pub(super) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.ops.len() >= BATCH
     }
 
@@ -72,20 +84,23 @@ impl<'b> Ops<'b> {
         self.deltas.clear();
     }
 
-    /// Between two reports: applies when there is enough, and then lets go of
-    /// the texts as well.
-    pub fn end_of_report(&mut self, apply: impl FnOnce(&mut Self)) {
-        if self.is_full() {
-            apply(self);
+    /// Has it decided in which block the operations of each new scope count,
+    /// if in any: by print and hour of the block, number of the record, and the
+    /// block that was found.
+    pub fn decide(&mut self, mut admit: impl FnMut(u128, u32, u32, Option<u32>) -> Option<u32>) {
+        for scope in self.scopes.get_mut(self.decided..).unwrap_or_default() {
+            let found = Some(scope.block).filter(|block| *block != NONE);
+            let admitted = admit(scope.print, scope.bucket, scope.record, found);
+            scope.block = admitted.unwrap_or(NONE);
         }
-        if self.is_empty() {
-            self.forget();
-        }
+        self.decided = self.scopes.len();
     }
 
-    fn forget(&mut self) {
+    /// Between two reports, once everything is applied: lets go of the texts as well.
+    pub fn forget(&mut self) {
         self.clear_applied();
         self.scopes.clear();
+        self.decided = 0;
         self.pieces.clear();
         self.own.clear();
     }
@@ -153,13 +168,24 @@ impl<'b> Ops<'b> {
         }
     }
 
-    pub(super) fn push_scope(&mut self, block: u32, report: u32, session: u32) -> u32 {
+    pub(super) fn push_scope(&mut self, of: Part, report: u32, session: u32) -> u32 {
         let at = self.scopes.len() as u32;
         self.scopes.push(OpScope {
-            block,
+            print: of.print,
+            bucket: of.bucket,
+            record: of.record,
+            block: NONE,
             report,
             session,
         });
         at
     }
+}
+
+/// What a record adds to one block.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub record: u32,
+    pub print: u128,
+    pub bucket: u32,
 }

@@ -180,6 +180,14 @@ impl Step {
     }
 }
 
+impl Step {
+    /// Whether a block has one group of it at most.
+    #[inline]
+    pub fn is_single(&self) -> bool {
+        self.key.is_empty()
+    }
+}
+
 fn distinct_mask(rollup: &Rollup) -> usize {
     [Dimension::Event, Dimension::Parameter, Dimension::Value]
         .iter()

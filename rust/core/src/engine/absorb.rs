@@ -1,32 +1,25 @@
 //! Records in: each is read once, in order, for both sinks.
 
-use super::needs::{Asker, Deferred, Open};
-use super::partition::{Counters, Partition};
+use super::fold::{Fold, Pass, Record as Waiting, Records};
+use super::needs::{Deferred, Open};
+use super::partition::Partition;
 use super::sink::{Record, ReportSink};
 use super::{Engine, EngineError, PartitionStop, StopKind};
-use crate::clock::{self, receive_ms};
-use crate::counters::blocks::Blocks;
-use crate::counters::{Fates, Gate, Ops, Program};
+use crate::clock::receive_ms;
+use crate::counters::{Gate, Ops, Origin, Tally};
 use crate::crc::crc32c;
 use crate::reason::Reason;
 use crate::report::Report;
 use crate::trials::{self, Bug};
 use crate::wire::{self, Limits};
 
-/// Which parts of a record are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    /// Those whose blocks are known; the others are deferred.
-    First,
-    /// Those that were deferred.
-    Again,
-}
-
 /// Everything that a batch needs while it lasts.
 struct Scratch<'b> {
     limits: Limits,
     report: Report<'b>,
     ops: Ops<'b>,
+    /// Those whose operations wait in `ops`.
+    records: Records<'b>,
 }
 
 impl Scratch<'_> {
@@ -35,6 +28,7 @@ impl Scratch<'_> {
             limits: Limits::default(),
             report: Report::default(),
             ops: Ops::default(),
+            records: Records::default(),
         }
     }
 }
@@ -59,7 +53,7 @@ impl<S: ReportSink> Engine<S> {
             self.take(index, &record, &mut scratch, &mut open);
         }
         trials::fail_point("engine.absorb.inside");
-        self.blocks.apply(&self.program, &mut scratch.ops);
+        self.apply_waiting(&mut scratch, &mut open, Pass::First);
         trials::fail_point("engine.absorb.after");
         self.stats.deferred += open.deferred.len() as u64;
         if !open.groups.is_empty() {
@@ -78,6 +72,7 @@ impl<S: ReportSink> Engine<S> {
         let deferred = std::mem::take(&mut open.deferred);
         let mut deferred = deferred.iter().peekable();
         let mut scratch = Scratch::new();
+        let mut nothing = Open::default(); // no block is made the second time
         for (index, record) in records.enumerate() {
             self.check_again(&record);
             if let Some(wait) = deferred.next_if(|wait| wait.index == index) {
@@ -86,13 +81,13 @@ impl<S: ReportSink> Engine<S> {
                 }
                 let fates = open.fates.get(wait.fates.0..wait.fates.1);
                 self.fates.recall(fates.unwrap_or_default());
-                self.take_again(wait, &record, &mut scratch);
+                self.take_again(wait, &record, &mut scratch, &mut nothing);
             }
         }
         if deferred.next().is_some() {
             return Err(EngineError::misuse("resume: another batch than absorb's"));
         }
-        self.blocks.apply(&self.program, &mut scratch.ops);
+        self.apply_waiting(&mut scratch, &mut nothing, Pass::Again);
         for block in open.groups.iter().flat_map(|group| &group.blocks) {
             if let Some(block) = self.blocks.get_mut(*block) {
                 block.pending = false;
@@ -208,49 +203,100 @@ impl<S: ReportSink> Engine<S> {
                 self.stops.extend(part.note_recalled());
             }
         } else {
-            let mut fold = Fold {
-                program: &self.program,
-                blocks: &mut self.blocks,
-                counters,
-                open,
-                stats: &mut self.stats,
-                asker: Asker {
-                    plan: self.plan.id,
-                    incarnation: self.incarnation,
-                    partition: record.partition,
-                    epoch: part.epoch,
-                },
+            counters.next += 1;
+            counters.crc = Some(crc);
+            counters.passed.note(crc);
+            counters.max_timestamp = counters.max_timestamp.max(time);
+            let waiting = Waiting {
+                index,
+                at,
+                partition: record.partition,
                 offset: record.offset,
+                epoch: part.epoch,
                 timestamp: time,
-                turn: self.turn,
-                pass: Pass::First,
-                deferred: false,
+                api_key: outcome.map_or(&[], |()| scratch.report.api_key),
+                ..Waiting::default()
             };
-            let tally = fold.fold(&mut self.emitter, outcome, &self.fates, scratch);
-            let is_deferred = fold.deferred;
+            let tally = self.fold(outcome, waiting, scratch, open, Pass::First);
             self.stats.counted += 1;
             self.stats.sessions += tally.sessions;
             self.stats.data_points += tally.data_points;
             self.stats.repeated += tally.repeated;
             self.stats.duplicates += tally.duplicates;
             self.stats.superseded += tally.superseded;
-            counters.next += 1;
-            counters.crc = Some(crc);
-            counters.passed.note(crc);
-            counters.max_timestamp = counters.max_timestamp.max(time);
-            counters.raise_bucket(tally.max_bucket);
-            if is_deferred {
-                let first = open.fates.len();
-                open.fates.extend_from_slice(self.fates.all());
-                open.deferred.push(Deferred {
-                    index,
-                    partition: record.partition,
-                    offset: record.offset,
-                    epoch: part.epoch,
-                    fates: (first, open.fates.len()),
-                });
+            if let Some(part) = self.partitions.get_mut(at)
+                && let Some(counters) = &mut part.counters
+            {
+                counters.raise_bucket(tally.max_bucket);
             }
         }
+    }
+
+    /// Makes operations of a record, whose fates are in `self.fates`, and
+    /// applies them with others' once there are enough.
+    fn fold<'b>(
+        &mut self,
+        outcome: Result<(), Reason>,
+        waiting: Waiting<'b>,
+        scratch: &mut Scratch<'b>,
+        open: &mut Open,
+        pass: Pass,
+    ) -> Tally {
+        let Scratch {
+            report,
+            ops,
+            records,
+            ..
+        } = scratch;
+        let origin = Origin {
+            record: records.add(waiting, &self.fates),
+            partition: waiting.partition,
+            receive_ms: waiting.timestamp,
+        };
+        let program = &self.program;
+        let tally = match outcome {
+            Ok(()) => {
+                let mut fold = Fold {
+                    program,
+                    plan: self.plan.id,
+                    incarnation: self.incarnation,
+                    turn: self.turn,
+                    blocks: &mut self.blocks,
+                    partitions: &mut self.partitions,
+                    stats: &mut self.stats,
+                    open,
+                    records,
+                    pass,
+                };
+                let report = (&*report, self.fates.all());
+                self.emitter.report(program, ops, report, origin, &mut fold)
+            }
+            Err(reason) => self.emitter.unreadable(program, ops, reason, origin),
+        };
+        if ops.is_full() || ops.is_empty() {
+            self.apply_waiting(scratch, open, pass);
+        }
+        tally
+    }
+
+    /// Applies what waits, between two records.
+    fn apply_waiting(&mut self, scratch: &mut Scratch<'_>, open: &mut Open, pass: Pass) {
+        let mut fold = Fold {
+            program: &self.program,
+            plan: self.plan.id,
+            incarnation: self.incarnation,
+            turn: self.turn,
+            blocks: &mut self.blocks,
+            partitions: &mut self.partitions,
+            stats: &mut self.stats,
+            open,
+            records: &mut scratch.records,
+            pass,
+        };
+        fold.apply(&mut scratch.ops);
+        fold.defer();
+        scratch.records.clear();
+        scratch.ops.forget();
     }
 
     /// A block that was read names the CRC of a record that this batch brought.
@@ -271,38 +317,35 @@ impl<S: ReportSink> Engine<S> {
     }
 
     /// One deferred record.
-    fn take_again<'b>(&mut self, wait: &Deferred, record: &Record<'b>, scratch: &mut Scratch<'b>) {
-        let Some(part) = self
-            .locate(record.partition)
-            .and_then(|at| self.partitions.get_mut(at))
-            .filter(|part| part.epoch == wait.epoch && !part.stopped)
-        else {
-            return; // dropped, shed or stopped meanwhile
-        };
-        let Some(counters) = &mut part.counters else {
+    fn take_again<'b>(
+        &mut self,
+        wait: &Deferred,
+        record: &Record<'b>,
+        scratch: &mut Scratch<'b>,
+        open: &mut Open,
+    ) {
+        let Some(at) = self.locate(record.partition) else {
             return;
         };
+        let Some(part) = self.partitions.get(at) else {
+            return;
+        };
+        if part.epoch != wait.epoch || part.stopped || part.counters.is_none() {
+            return; // dropped, shed or stopped meanwhile
+        }
         trials::fail_point("engine.resume.inside");
         let outcome = read(record.payload, scratch);
-        let mut fold = Fold {
-            program: &self.program,
-            blocks: &mut self.blocks,
-            counters,
-            open: &mut Open::default(),
-            stats: &mut self.stats,
-            asker: Asker {
-                plan: self.plan.id,
-                incarnation: self.incarnation,
-                partition: record.partition,
-                epoch: wait.epoch,
-            },
+        let waiting = Waiting {
+            index: wait.index,
+            at,
+            partition: record.partition,
             offset: record.offset,
+            epoch: wait.epoch,
             timestamp: receive_ms(record.timestamp_ms),
-            turn: self.turn,
-            pass: Pass::Again,
-            deferred: false,
+            api_key: outcome.map_or(&[], |()| scratch.report.api_key),
+            ..Waiting::default()
         };
-        fold.fold(&mut self.emitter, outcome, &self.fates, scratch);
+        self.fold(outcome, waiting, scratch, open, Pass::Again);
     }
 
     #[inline]
@@ -343,104 +386,4 @@ pub(super) fn truncated<S>(
         "record {offset} has CRC {found:08x}, it had {known:08x} when it was read before: the log was truncated or replaced"
     );
     stop(part, StopKind::Truncated, detail)
-}
-
-/// One record on its way into blocks.
-struct Fold<'e> {
-    program: &'e Program,
-    blocks: &'e mut Blocks,
-    counters: &'e mut Counters,
-    open: &'e mut Open,
-    stats: &'e mut super::Stats,
-    asker: Asker,
-    offset: i64,
-    timestamp: i64,
-    turn: u64,
-    pass: Pass,
-    deferred: bool,
-}
-
-impl Fold<'_> {
-    fn fold<'b>(
-        &mut self,
-        emitter: &mut crate::counters::Emitter,
-        outcome: Result<(), Reason>,
-        fates: &Fates,
-        scratch: &mut Scratch<'b>,
-    ) -> crate::counters::Tally {
-        let Scratch { report, ops, .. } = scratch;
-        let program = self.program;
-        let tally = match outcome {
-            Ok(()) => {
-                let report = (&*report, fates.all());
-                emitter.report(program, ops, report, self.timestamp, self)
-            }
-            Err(reason) => emitter.unreadable(program, ops, reason, self.timestamp, self),
-        };
-        ops.end_of_report(|ops| self.blocks.apply(program, ops));
-        tally
-    }
-
-    /// The rules of exactly-once.md, block by block: base before count, skip
-    /// what the stored cell has, each record once.
-    fn admits(&mut self, id: u32) -> bool {
-        let Some(block) = self.blocks.get_mut(id) else {
-            return false;
-        };
-        match (self.pass, block.pending) {
-            (Pass::First, true) if !trials::seeded(Bug::DeltaBeforeBase) => {
-                self.deferred = true;
-                return false;
-            }
-            (Pass::Again, false) => return false,
-            _ => {}
-        }
-        if self.offset < block.base && !trials::seeded(Bug::NoSkipRule) {
-            self.stats.skipped += 1;
-            return false;
-        }
-        block.touched = self.offset;
-        block.turn = self.turn;
-        if self.blocks.set_dirty(id, true) {
-            self.counters.dirty.push(id);
-        }
-        trials::fail_point("engine.fold.inside");
-        let oldest = self.counters.oldest_unflushed.get_or_insert(self.timestamp);
-        *oldest = (*oldest).min(self.timestamp);
-        true
-    }
-
-    fn create(&mut self, print: u128, api_key: &[u8], bucket: u32) -> u32 {
-        let mut absent = self.counters.proves_absent(bucket);
-        if trials::seeded(Bug::AbsenceByWallClock) {
-            absent |= bucket >= clock::bucket(self.timestamp);
-        }
-        let partition = self.asker.partition;
-        let id = self
-            .blocks
-            .create(self.program, print, partition, api_key, bucket, !absent);
-        if absent {
-            self.stats.proved_absent += 1;
-        } else {
-            self.stats.base_reads += 1;
-            self.open.need(self.asker, id, api_key, bucket);
-        }
-        id
-    }
-}
-
-impl<'b> Gate<'b> for Fold<'_> {
-    fn admit(&mut self, api_key: &[u8], app: u128, bucket: u32) -> Option<(u32, u128)> {
-        let print = Blocks::print(self.program, app, self.asker.partition, bucket);
-        let id = match (self.blocks.find(print), self.pass) {
-            (Some(id), _) => id,
-            (None, Pass::First) => self.create(print, api_key, bucket),
-            (None, Pass::Again) => return None,
-        };
-        self.admits(id).then(|| (id, self.blocks.groups_print(id)))
-    }
-
-    fn apply(&mut self, ops: &mut Ops<'b>) {
-        self.blocks.apply(self.program, ops);
-    }
 }

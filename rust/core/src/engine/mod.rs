@@ -13,6 +13,7 @@ mod column;
 mod dedup;
 mod error;
 mod flush;
+mod fold;
 mod inspect;
 mod memory;
 mod needs;

@@ -1,0 +1,117 @@
+//! Hints about memory: what will be read soon, and what is worth large pages.
+//!
+//! Hints change how long something takes and never what comes out. Both
+//! functions are safe for any argument; on other processors and systems than
+//! those named here they do nothing.
+#![deny(unsafe_op_in_unsafe_fn)]
+
+use std::mem::MaybeUninit;
+
+/// The size of a large page where it matters here (x86-64, and aarch64 with
+/// pages of 4 KiB). A wrong size costs the hint its effect, nothing else.
+#[cfg(target_os = "linux")]
+const LARGE: usize = 1 << 21;
+
+/// `slice[at]` will be read soon. Does not wait for it; outside of the slice,
+/// and for an empty one, it does nothing.
+#[inline(always)]
+pub fn soon<T>(slice: &[T], at: usize) {
+    if let Some(value) = slice.get(at) {
+        prefetch(value);
+    }
+}
+
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+fn prefetch<T>(value: &T) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    // SAFETY: SSE, which every x86-64 has. A prefetch reads nothing that the
+    // program sees and does not fault; here the address is even a valid one.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) }
+}
+
+#[inline(always)]
+#[cfg(target_arch = "aarch64")]
+fn prefetch<T>(value: &T) {
+    let address = std::ptr::from_ref(value);
+    // SAFETY: as above; the instruction is of the base set and touches no
+    // register, flag or stack.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) address,
+            options(nostack, preserves_flags, readonly));
+    }
+}
+
+#[inline(always)]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn prefetch<T>(_: &T) {}
+
+/// Memory that was just reserved, is large and will be looked into all over:
+/// the kernel may back it with large pages. Only those that lie wholly inside
+/// are meant.
+#[cfg(target_os = "linux")]
+pub fn scattered<T>(spare: &mut [MaybeUninit<T>]) {
+    let start = spare.as_mut_ptr() as usize;
+    let end = start + size_of_val(spare);
+    let first = start.next_multiple_of(LARGE);
+    let last = end / LARGE * LARGE;
+    if first < last {
+        let inside = spare.as_mut_ptr().cast::<u8>().wrapping_add(first - start);
+        // SAFETY: whole pages inside of memory that the caller owns alone.
+        // MADV_HUGEPAGE changes neither contents nor protection, and where it
+        // is refused everything stays as it was.
+        unsafe { libc::madvise(inside.cast(), last - first, libc::MADV_HUGEPAGE) };
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn scattered<T>(_: &mut [MaybeUninit<T>]) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anything_may_be_hinted_at() {
+        let values: Vec<u64> = (0..1_000).collect();
+        for at in [0, 1, 999, 1_000, 1_001, usize::MAX / 8, usize::MAX] {
+            soon(&values, at);
+            soon(values.get(at..).unwrap_or(&[]), 0);
+            soon::<u64>(&[], at);
+            soon(&[(); 3], at);
+        }
+        assert!(values.into_iter().eq(0..1_000));
+    }
+
+    #[test]
+    fn memory_holds_what_it_held() {
+        for bytes in [
+            0,
+            1,
+            4_095,
+            4_096,
+            LARGE - 1,
+            LARGE,
+            3 * LARGE,
+            5 * LARGE + 7,
+        ] {
+            let mut memory: Vec<u8> = Vec::with_capacity(bytes);
+            scattered(memory.spare_capacity_mut());
+            memory.extend((0..bytes).map(|at| at as u8));
+            // Of memory that is in use only what is spare can be named.
+            memory.truncate(bytes / 2);
+            scattered(memory.spare_capacity_mut());
+            assert!(
+                memory
+                    .iter()
+                    .enumerate()
+                    .all(|(at, byte)| *byte == at as u8)
+            );
+        }
+        scattered::<u64>(&mut []);
+        scattered::<()>(&mut [MaybeUninit::new(())]);
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    const LARGE: usize = 1 << 21;
+}
