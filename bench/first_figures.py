@@ -27,6 +27,7 @@ from bench.contenders.python_struct import PythonStruct
 from bench.corpus import Corpus, make_corpus
 from bench.environment import describe, refuse_debug_build
 from flurry_fast._core import Plan, crc32_batch, decode_batch
+from flurry_fast.archive.format import Format, Parquet, PyArrowParquet
 
 
 @dataclass
@@ -88,14 +89,14 @@ def contenders(corpus: Corpus, scratch: Path) -> list[Contender]:
     def python(kind: type[PythonStruct]) -> Callable[[], Callable[[], Any]]:
         return lambda: lambda: kind().absorb(corpus.payloads, corpus.times)
 
-    def archiving(*, parquet: bool) -> Callable[[], Callable[[], Any]]:
+    def archiving(writer: Format | None) -> Callable[[], Callable[[], Any]]:
         def prepare() -> Callable[[], Any]:
             engine = native.new_engine(five, counters=False, archive=True)
 
             def work() -> Any:
                 native.absorb(engine, corpus)
                 chunk = native.take_archive(engine)
-                return native.write_parquet(chunk, scratch / "archive.parquet") if parquet else chunk
+                return native.write_parquet(chunk, scratch / "archive.parquet", writer) if writer else chunk
 
             return work
 
@@ -108,8 +109,9 @@ def contenders(corpus: Corpus, scratch: Path) -> list[Contender]:
         Contender("decode + default plan", counting(default)),
         Contender("freeze a flush, five rollups", freezing(five)),
         Contender("freeze a flush, default plan", freezing(default)),
-        Contender("decode + archive columns", archiving(parquet=False)),
-        Contender("decode + archive columns + Parquet", archiving(parquet=True), slow=True),
+        Contender("decode + archive columns", archiving(None)),
+        Contender("decode + archive columns + Parquet by pyarrow", archiving(PyArrowParquet()), slow=True),
+        Contender("decode + archive columns + Parquet", archiving(Parquet())),
         Contender("Python struct, only what is needed", python(PythonStruct), slow=True),
         Contender("Python struct, whole reports", python(PythonDecode), slow=True),
     ]
