@@ -6,12 +6,11 @@ from operator import add
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bench.corpus import Corpus
 from flurry_fast._core import ArchiveChunk, Engine, Flush, Plan, decode_blocks
-from flurry_fast.archive import encoding
-from flurry_fast.archive.format import COMPRESSION_LEVEL
+from flurry_fast.archive.footer import Footer
+from flurry_fast.archive.format import PARQUET, Format
 from flurry_fast.positions import ArchivePosition, CountersPosition
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,12 +79,20 @@ def take_archive(engine: Engine) -> ArchiveChunk:
     return chunk
 
 
-def write_parquet(chunk: ArchiveChunk, path: Path) -> int:
+def write_parquet(chunk: ArchiveChunk, path: Path, writer: Format = PARQUET) -> int:
     """The file that the archive sink would make of a chunk, without claiming it; its size in bytes."""
-    batches = [pa.record_batch(batch) for batch in chunk.batches]
-    largest = max(batch.num_rows for batch in batches)
-    options = encoding.options(batches[0].schema, largest, COMPRESSION_LEVEL)
-    with pq.ParquetWriter(path, batches[0].schema, **options) as out:
-        for batch in batches:
-            out.write_batch(batch, row_group_size=batch.num_rows)
+    footer = Footer(
+        topic="reports",
+        incarnation=1,
+        partition=chunk.partition,
+        start=chunk.start,
+        end=chunk.end,
+        rows=chunk.rows,
+        wire_bytes=chunk.wire_bytes,
+        checksum=chunk.checksum,
+        writer="bench",
+        last_crc=chunk.last_crc,
+    )
+    with pa.OSFile(str(path), "wb") as sink:
+        writer.write(sink, footer, chunk)
     return path.stat().st_size

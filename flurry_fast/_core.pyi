@@ -533,11 +533,15 @@ class ArchiveChunk:
 
     @property
     def memory(self) -> int:
-        """Bytes that the rows hold."""
+        """Bytes that the rows hold, and those of the row group that was encoded last."""
+
+    @property
+    def row_groups(self) -> int:
+        """How many row groups its file has, of at least one row each."""
 
     @property
     def batches(self) -> list[ArrowArray]:
-        """The rows as record batches, at least one row each; one row group of a file each."""
+        """The rows as record batches, one a row group. They are made anew each time, without the interpreter lock."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -550,6 +554,25 @@ def archive_batch(batch: Any, /, *, secret: Sequence[int], position: int) -> Arc
 
     `secret` is the installation's 16 bytes. Raises TypeError for an object without ``__ff_batch__``.
     """
+
+@final
+class ParquetEncoder:
+    """Encodes archive chunks as one Parquet file, a row group at a time; the caller writes what it is given.
+
+    Every method raises ValueError once the file is finished, or where the format can not hold what it is given.
+    """
+
+    def __new__(cls, compression_level: int) -> ParquetEncoder:
+        """`compression_level`: of Zstandard."""
+
+    def start(self) -> bytes:
+        """The first bytes of the file."""
+
+    def row_group(self, chunk: ArchiveChunk, number: int, /) -> list[bytes]:
+        """The bytes of a row group of a chunk, in pieces, encoded without the interpreter lock. Raises IndexError."""
+
+    def finish(self, metadata: list[tuple[str, str]], /, *, created_by: str) -> bytes:
+        """The last bytes of the file: page indexes, and the footer with names and values of `metadata`."""
 
 @final
 class RowChecksum:

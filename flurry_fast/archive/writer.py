@@ -16,7 +16,7 @@ from flurry_fast.errors import FlurryFastError, StoreCorrupt
 from flurry_fast.positions import ArchivePosition
 
 if TYPE_CHECKING:
-    from flurry_fast._core import ArchiveChunk, ArrowArray
+    from flurry_fast._core import ArchiveChunk
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def publish(chain: Chain, chunk: ArchiveChunk, verify: Callable[[], None]) -> Pu
     chain's), StoreCorrupt.
     """
     writer = uuid.uuid4().hex
-    return _publish(chain, chunk_footer(chain, chunk, writer), chunk.batches, verify)
+    return _publish(chain, chunk_footer(chain, chunk, writer), chunk, verify)
 
 
 def record_gap(chain: Chain, start: int, end: int, reason: str, verify: Callable[[], None]) -> Publication:
@@ -78,13 +78,13 @@ def record_gap(chain: Chain, start: int, end: int, reason: str, verify: Callable
         writer=uuid.uuid4().hex,
         gap=reason,
     )
-    return _publish(chain, footer, [], verify)
+    return _publish(chain, footer, None, verify)
 
 
-def _publish(chain: Chain, footer: Footer, batches: list[ArrowArray], verify: Callable[[], None]) -> Publication:
+def _publish(chain: Chain, footer: Footer, chunk: ArchiveChunk | None, verify: Callable[[], None]) -> Publication:
     temporary = chain.temporary(footer.writer)
     try:
-        size = _write(chain, temporary, footer, batches)
+        size = _write(chain, temporary, footer, chunk)
         verify()
         trials.fail_point("archive.claim.before")
         ours = _claim(chain, temporary, footer)
@@ -100,19 +100,19 @@ def _publish(chain: Chain, footer: Footer, batches: list[ArrowArray], verify: Ca
     return Publication(ours, position, size)
 
 
-def _write(chain: Chain, temporary: str, footer: Footer, batches: list[ArrowArray]) -> int:
+def _write(chain: Chain, temporary: str, footer: Footer, chunk: ArchiveChunk | None) -> int:
     """Write, make durable, read the footer again; the file's size in bytes."""
     files = chain.files
     trials.fail_point("archive.file.before")
     with files.create(temporary) as sink:
-        chain.format.write(sink, footer, batches)
+        chain.format.write(sink, footer, chunk)
         size: int = sink.tell()
     trials.fail_point("archive.file.after")
     files.make_durable(temporary)
     trials.fail_point("archive.durable.after")
     with files.open(temporary) as source:
         stored, count = chain.format.read(source, files.describe(temporary))
-    if stored != footer or count != len(batches):
+    if stored != footer or count != (chunk.row_groups if chunk is not None else 0):
         raise StoreCorrupt(f"{files.describe(temporary)} does not read back as it was written.")
     return size
 

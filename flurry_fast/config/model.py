@@ -229,6 +229,10 @@ class Archive(Section):
         description="Close a file when its first report waited this long (unset with the embedded broker: 2s).",
         json_schema_extra=SECONDS,
     )
+    writer: Literal["native", "pyarrow"] = Field(
+        "native",
+        description="Who encodes the files: our own encoder, or pyarrow, several times slower. Columns are the same.",
+    )
     compression_level: int = Field(1, ge=1, le=19, description="Zstandard level; higher ones gain little.")
     retry_wait: Duration = Field(
         0.5,

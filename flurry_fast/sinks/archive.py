@@ -16,7 +16,7 @@ from flurry_fast import trials
 from flurry_fast.archive.chain import Chain
 from flurry_fast.archive.files import open_files
 from flurry_fast.archive.filesystem import ArchiveFileSystem
-from flurry_fast.archive.format import Format, Parquet
+from flurry_fast.archive.format import Format, chosen
 from flurry_fast.archive.writer import publish
 from flurry_fast.config.model import Archive
 from flurry_fast.errors import RegistryMismatch, StoreCorrupt
@@ -62,7 +62,7 @@ class ArchiveSink(Sink[ArchivePosition]):
         file_format: Format | None = None,
         crew: Crew | None = None,
     ) -> None:
-        """`files` is the file system of `settings.root` if not given, `file_format` Parquet.
+        """`files` is the file system of `settings.root` if not given, `file_format` what `settings.writer` says.
 
         `crew`: who publishes the chunks of different partitions for the worker; one after the other if not given.
 
@@ -76,7 +76,7 @@ class ArchiveSink(Sink[ArchivePosition]):
         self._worker = worker
         self._clock = clock
         self._files = files if files is not None else open_files(settings)
-        self._format = file_format if file_format is not None else Parquet(settings.compression_level)
+        self._format = file_format if file_format is not None else chosen(settings)
         self._crew = crew if crew is not None else InlineCrew()
         self._files.check()
         self._backoff = Backoff(clock, settings.retry_wait, settings.retry_wait_max)

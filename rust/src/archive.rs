@@ -1,16 +1,21 @@
 //! Archive chunks to Python, and rows read back from files to payloads.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
 use arrow_array::{RecordBatch, StructArray};
+use flurry_core::archive::file::ParquetFile;
 use flurry_core::archive::restore::{Restored, restore};
 use flurry_core::archive::schema::{SCHEMA, SCHEMA_VERSION};
 use flurry_core::archive::{ArchiveBuilder, ArchiveChunk, RowChecksum};
 use flurry_core::crc::crc32c;
 use flurry_core::engine::sink::ReportSink;
 use flurry_core::identity::Fingerprints;
+use flurry_core::parquet::ParquetError;
 use flurry_core::report::Report;
 use flurry_core::wire::{self, Limits};
 use pyo3::create_exception;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -29,11 +34,17 @@ create_exception!(
 pub struct PyArchiveChunk {
     partition: i32,
     chunk: ArchiveChunk,
+    /// Bytes of the row group that was encoded last and is being written.
+    encoded: AtomicUsize,
 }
 
 impl PyArchiveChunk {
     pub fn new(partition: i32, chunk: ArchiveChunk) -> Self {
-        Self { partition, chunk }
+        Self {
+            partition,
+            chunk,
+            encoded: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -96,15 +107,21 @@ impl PyArchiveChunk {
 
     #[getter]
     fn memory(&self) -> usize {
-        self.chunk.memory
+        self.chunk.memory + self.encoded.load(Ordering::Relaxed)
     }
 
-    /// The rows, one batch a row group of the file.
+    /// How many row groups its file has.
     #[getter]
-    fn batches(&self) -> Vec<PyArrowArray> {
-        // Cloning a batch clones references to its buffers.
-        let batches = self.chunk.batches.iter().cloned();
-        batches.map(PyArrowArray::from).collect()
+    fn row_groups(&self) -> usize {
+        self.chunk.groups.len()
+    }
+
+    /// The rows as Arrow, one batch a row group of the file; made anew each time.
+    #[getter]
+    fn batches(&self, py: Python<'_>) -> PyResult<Vec<PyArrowArray>> {
+        let batches = py.detach(|| self.chunk.batches());
+        let batches = batches.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(batches.into_iter().map(PyArrowArray::from).collect())
     }
 
     fn __len__(&self) -> usize {
@@ -140,10 +157,86 @@ fn archive_batch(
             let crc = crc32c(record.payload);
             builder.append(&record, outcome.map(|()| &report), crc);
         }
-        builder.take().map(|chunk| (partition, chunk))
+        (partition, builder.take())
     });
-    let (partition, chunk) = taken.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+    let (partition, chunk) = taken;
     Ok(chunk.map(|chunk| PyArchiveChunk::new(partition, chunk)))
+}
+
+/// Encodes archive chunks as one Parquet file, a row group at a time.
+#[pyclass(name = "ParquetEncoder", module = "flurry_fast._core", frozen)]
+struct PyParquetEncoder(Mutex<Option<ParquetFile>>);
+
+fn parquet_error(error: ParquetError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+impl PyParquetEncoder {
+    fn open(&self) -> MutexGuard<'_, Option<ParquetFile>> {
+        // A panic inside leaves a file that ends nowhere: nobody can go on with it.
+        self.0.lock().unwrap_or_else(|poisoned| {
+            let mut file = poisoned.into_inner();
+            *file = None;
+            file
+        })
+    }
+}
+
+fn finished() -> PyErr {
+    PyValueError::new_err("the file is finished")
+}
+
+#[pymethods]
+impl PyParquetEncoder {
+    #[new]
+    #[pyo3(signature = (compression_level))]
+    fn new(compression_level: i32) -> PyResult<Self> {
+        let file = ParquetFile::new(compression_level).map_err(parquet_error)?;
+        Ok(Self(Mutex::new(Some(file))))
+    }
+
+    /// The first bytes of the file.
+    fn start<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let start = self.open().as_ref().map(ParquetFile::start);
+        Ok(PyBytes::new(py, start.ok_or_else(finished)?))
+    }
+
+    /// The bytes of a row group, in pieces, encoded without the interpreter lock.
+    #[pyo3(signature = (chunk, number, /))]
+    fn row_group<'py>(
+        &self,
+        py: Python<'py>,
+        chunk: &Bound<'py, PyArchiveChunk>,
+        number: usize,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let chunk = chunk.get();
+        chunk.encoded.store(0, Ordering::Relaxed);
+        let pieces = py.detach(|| {
+            let mut open = self.open();
+            open.as_mut()
+                .map(|file| file.row_group(&chunk.chunk, number))
+        });
+        let pieces = pieces.ok_or_else(finished)?.map_err(parquet_error)?;
+        let pieces = pieces.ok_or_else(|| PyIndexError::new_err("no such row group"))?;
+        let held = pieces.iter().map(Vec::len).sum();
+        chunk.encoded.store(held, Ordering::Relaxed);
+        // Each piece goes as soon as it is copied.
+        let pieces = pieces.into_iter().map(|piece| PyBytes::new(py, &piece));
+        Ok(pieces.collect())
+    }
+
+    /// The last bytes of the file; nothing can be added behind them.
+    #[pyo3(signature = (metadata, /, *, created_by))]
+    fn finish<'py>(
+        &self,
+        py: Python<'py>,
+        metadata: Vec<(String, String)>,
+        created_by: &str,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let file = self.open().take().ok_or_else(finished)?;
+        let bytes = py.detach(|| file.finish(&metadata, created_by));
+        Ok(PyBytes::new(py, &bytes))
+    }
 }
 
 /// Running checksum over (offset, CRC-32C) of rows.
@@ -247,6 +340,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ARCHIVE_SCHEMA_VERSION", SCHEMA_VERSION)?;
     module.add("RestoreError", module.py().get_type::<RestoreError>())?;
     module.add_class::<PyArchiveChunk>()?;
+    module.add_class::<PyParquetEncoder>()?;
     module.add_class::<PyRowChecksum>()?;
     module.add_class::<PyRestored>()?;
     module.add_function(wrap_pyfunction!(archive_schema, module)?)?;

@@ -286,9 +286,8 @@ impl PyEngine {
     fn archive_take(&self, py: Python<'_>, partition: i32) -> PyResult<Option<PyArchiveChunk>> {
         let taken = self.with(py, |core| match core.archive_sink(partition) {
             Some(builder) => builder.take(),
-            None => Ok(None),
+            None => None,
         })?;
-        let taken = taken.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
         Ok(taken.map(|chunk| PyArchiveChunk::new(partition, chunk)))
     }
 

@@ -51,8 +51,8 @@ class MemoryFile:
 class LightFormat:
     """Rows and footer as they are."""
 
-    def write(self, sink: Any, footer: Footer, batches: Sequence[Any]) -> None:
-        sink.footer, sink.rows = footer, list(batches)
+    def write(self, sink: Any, footer: Footer, chunk: Any) -> None:
+        sink.footer, sink.rows = footer, [] if chunk is None else chunk.batches
 
     def read(self, source: Any, where: str) -> tuple[Footer, int]:
         if source.footer is None:

@@ -21,8 +21,9 @@ pub mod engine;
 pub mod plan;
 pub mod zone;
 
-// the archive's columns
+// the archive's columns, and its files
 pub mod archive;
+pub mod parquet;
 
 // simulated devices
 pub mod sim;

@@ -1,16 +1,18 @@
-//! Rows of one partition's archive, from decoded reports to a record batch.
+//! Rows of one partition's archive: columns that grow report by report.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use arrow_array::types::{Int16Type, Int32Type, Int64Type, TimestampMillisecondType, UInt32Type};
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{ArrowError, DataType};
 
-use super::columns::{Bytes, Ends, Numbers, OptBytes, Presence, structs};
+use super::columns::{Ends, Numbers, OptBytes, OptTexts};
 use super::envelope::Envelope;
+use super::intern::Texts;
+use super::presence::Presence;
 use super::schema;
 use super::scribe::Scribe;
 use super::sessions::{SessionLists, birth_shape};
+use super::visit::{Memory, Visitor};
 use crate::engine::sink::Record;
 use crate::identity::Fingerprints;
 use crate::reason::Reason;
@@ -25,6 +27,16 @@ pub const OUTCOME_OK: &str = "ok";
 /// sum passes this, unless it holds one record only.
 const MAX_BATCH_BYTES: usize = i32::MAX as usize;
 
+/// A page of every column ends after this many rows …
+const PAGE_ROWS: usize = 16_384;
+/// … or this many bytes of payload: a reader holds a page of each column.
+const PAGE_BYTES: usize = 24 << 20;
+
+/// Columns are measured again after this many bytes of records; in between a
+/// record counts as its payload and what a row costs beside.
+const LOOK_BYTES: usize = 1 << 18;
+const ROW_BYTES: usize = 512;
+
 thread_local! {
     /// Where a report is encoded again. One a thread, not one a partition.
     static ENCODED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -33,15 +45,15 @@ thread_local! {
 /// More than this is not kept between reports.
 const SCRATCH_BYTES: usize = 1 << 20;
 
-/// Growing columns of one record batch.
+/// Growing columns of one row group.
 #[derive(Debug, Default)]
 pub struct Rows {
     scribe: Scribe,
     offset: Numbers<Int64Type>,
     timestamp: Numbers<TimestampMillisecondType>,
-    key: OptBytes,
+    key: OptTexts,
     headers: Headers,
-    outcome: Bytes,
+    outcome: Texts,
     crc: Numbers<UInt32Type>,
     raw: OptBytes,
     repaired: Numbers<Int32Type>,
@@ -49,6 +61,14 @@ pub struct Rows {
     envelope: Envelope,
     sessions: SessionLists,
     bytes: usize,
+    /// Where pages end: the number of rows before each end.
+    cuts: Vec<usize>,
+    /// Payload bytes behind the last cut.
+    page_bytes: usize,
+    /// What the columns held when they were last looked at, in bytes.
+    held: usize,
+    /// Bytes of records behind that.
+    since: usize,
 }
 
 impl Rows {
@@ -91,6 +111,33 @@ impl Rows {
         let reproducible = self.push_report(report, record.payload, fingerprints);
         self.raw.push((!reproducible).then_some(record.payload));
         self.bytes += weight(record);
+        self.page_bytes += record.payload.len();
+        self.since += record.payload.len() + ROW_BYTES;
+        let in_page = self.len() - self.cuts.last().copied().unwrap_or(0);
+        if in_page >= PAGE_ROWS || self.page_bytes >= PAGE_BYTES {
+            self.cuts.push(self.len());
+            self.page_bytes = 0;
+        }
+        if self.since >= LOOK_BYTES {
+            let mut memory = Memory::default();
+            self.visit(&mut memory);
+            (self.held, self.since) = (memory.0, 0);
+        }
+    }
+
+    /// About what the columns hold, in bytes.
+    pub fn memory(&self) -> usize {
+        self.held + self.since
+    }
+
+    /// The rows of each page, one behind the other.
+    pub fn pages(&self) -> impl Iterator<Item = Range<usize>> {
+        let ends = self.cuts.iter().copied().chain([self.len()]);
+        let starts = [0].into_iter().chain(self.cuts.iter().copied());
+        starts
+            .zip(ends)
+            .map(|(a, b)| a..b)
+            .filter(|page| !page.is_empty())
     }
 
     /// Fills the columns of the report; says whether they hold all of `payload`.
@@ -122,23 +169,19 @@ impl Rows {
         report.is_some_and(|report| self.scribe.exact() && encodes_to(report, payload))
     }
 
-    /// The rows so far, as one batch of [`schema::SCHEMA`]; begins the next.
-    pub fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        let mut columns: Vec<ArrayRef> = vec![
-            self.offset.finish(&DataType::Int64)?,
-            self.timestamp.finish(&schema::TIME)?,
-            self.key.finish_binary()?,
-            self.headers.finish()?,
-            self.outcome.finish_text(None)?,
-            self.crc.finish(&DataType::UInt32)?,
-            self.raw.finish_binary()?,
-            self.repaired.finish(&DataType::Int32)?,
-            self.shape.finish(&DataType::Int16)?,
-        ];
-        self.envelope.finish(&mut columns)?;
-        columns.push(self.sessions.finish()?);
-        self.bytes = 0;
-        RecordBatch::try_new(schema::SCHEMA.clone(), columns)
+    /// Shows every column to `visitor`, in the schema's order.
+    pub fn visit(&self, visitor: &mut impl Visitor) {
+        visitor.numbers::<Int64Type>(None, &self.offset.values);
+        visitor.numbers::<TimestampMillisecondType>(None, &self.timestamp.values);
+        visitor.opt_texts(&self.key);
+        self.headers.visit(visitor);
+        visitor.texts(None, &self.outcome);
+        visitor.numbers::<UInt32Type>(None, &self.crc.values);
+        visitor.opt_bytes(&self.raw);
+        visitor.numbers::<Int32Type>(None, &self.repaired.values);
+        visitor.numbers::<Int16Type>(None, &self.shape.values);
+        self.envelope.visit(visitor);
+        self.sessions.visit(visitor);
     }
 }
 
@@ -166,8 +209,8 @@ fn encodes_to(report: &Report<'_>, payload: &[u8]) -> bool {
 struct Headers {
     present: Presence,
     ends: Ends,
-    name: Bytes,
-    value: OptBytes,
+    name: Texts,
+    value: OptTexts,
 }
 
 impl Headers {
@@ -187,11 +230,11 @@ impl Headers {
         self.ends.push(self.name.len());
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let children = vec![self.name.finish_binary(None)?, self.value.finish_binary()?];
-        let headers = structs(&schema::HEADER_FIELDS, children, None)?;
-        let nulls = self.present.finish();
-        self.ends.finish(&schema::HEADER, headers, nulls)
+    fn visit(&self, visitor: &mut impl Visitor) {
+        visitor.list(Some(&self.present), &self.ends, |v| {
+            v.texts(None, &self.name);
+            v.opt_texts(&self.value);
+        });
     }
 }
 

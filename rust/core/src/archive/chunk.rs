@@ -4,16 +4,17 @@ use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 use sha2::{Digest, Sha256};
 
+use super::arrow::record_batch;
 use super::build::Rows;
 use crate::engine::sink::{Record, ReportSink};
 use crate::identity::Fingerprints;
 use crate::reason::Reason;
 use crate::report::Report;
 
-/// A record batch (a row group of the file) is closed at this many rows …
+/// A row group of the file is closed at this many rows …
 const BATCH_ROWS: usize = 100_000;
 /// … or this many bytes of records.
-const BATCH_BYTES: usize = 192 << 20;
+const BATCH_BYTES: usize = 3 * (128 << 20);
 
 /// SHA-256 over `offset (i64) | CRC-32C (u32)`, big-endian, of every row. The
 /// bytes stand in it by their CRC, so that it costs next to nothing, and anyone
@@ -81,10 +82,17 @@ impl Summary {
 #[derive(Debug)]
 pub struct ArchiveChunk {
     pub summary: Summary,
-    /// At least one row each, in offset order.
-    pub batches: Vec<RecordBatch>,
-    /// What the batches hold, in bytes.
+    /// At least one row each, in offset order: the row groups of the file.
+    pub groups: Vec<Rows>,
+    /// What the columns hold, in bytes.
     pub memory: usize,
+}
+
+impl ArchiveChunk {
+    /// The rows as Arrow, one batch a row group.
+    pub fn batches(&self) -> Result<Vec<RecordBatch>, ArrowError> {
+        self.groups.iter().map(record_batch).collect()
+    }
 }
 
 /// Gathers the rows of one partition.
@@ -93,10 +101,8 @@ pub struct ArchiveBuilder {
     fingerprints: Fingerprints,
     summary: Summary,
     rows: Rows,
-    sealed: Vec<RecordBatch>,
+    sealed: Vec<Rows>,
     sealed_bytes: usize,
-    /// The first batch that Arrow refused, if any: told by the next `take`.
-    failure: Option<ArrowError>,
 }
 
 impl ArchiveBuilder {
@@ -108,7 +114,6 @@ impl ArchiveBuilder {
             rows: Rows::default(),
             sealed: Vec::new(),
             sealed_bytes: 0,
-            failure: None,
         }
     }
 
@@ -124,7 +129,7 @@ impl ArchiveBuilder {
 
     /// An estimate of the memory that its rows hold, in bytes.
     pub fn memory(&self) -> usize {
-        self.sealed_bytes + estimate(&self.rows)
+        self.sealed_bytes + self.rows.memory()
     }
 
     /// Drops every row and stands at `position`.
@@ -134,39 +139,25 @@ impl ArchiveBuilder {
 
     /// All rows so far, or nothing if there are none; the next chunk starts at
     /// this one's end.
-    pub fn take(&mut self) -> Result<Option<ArchiveChunk>, ArrowError> {
+    pub fn take(&mut self) -> Option<ArchiveChunk> {
         self.seal();
-        if let Some(failure) = self.failure.take() {
-            return Err(failure);
-        }
         if self.summary.rows == 0 {
-            return Ok(None);
+            return None;
         }
         let next = Summary::starting_at(self.summary.end);
-        Ok(Some(ArchiveChunk {
+        Some(ArchiveChunk {
             memory: std::mem::take(&mut self.sealed_bytes),
             summary: std::mem::replace(&mut self.summary, next),
-            batches: std::mem::take(&mut self.sealed),
-        }))
+            groups: std::mem::take(&mut self.sealed),
+        })
     }
 
     fn seal(&mut self) {
-        if self.rows.is_empty() || self.failure.is_some() {
-            return;
-        }
-        match self.rows.finish() {
-            Ok(batch) => {
-                self.sealed_bytes += batch.get_array_memory_size();
-                self.sealed.push(batch);
-            }
-            Err(failure) => self.failure = Some(failure),
+        if !self.rows.is_empty() {
+            self.sealed_bytes += self.rows.memory();
+            self.sealed.push(std::mem::take(&mut self.rows));
         }
     }
-}
-
-/// Columns are about as large as the wire; each row and buffer costs a little beside.
-fn estimate(rows: &Rows) -> usize {
-    rows.bytes() / 2 + rows.len() * 512
 }
 
 impl ReportSink for ArchiveBuilder {

@@ -1,13 +1,13 @@
 //! The columns of the envelope. All are null in a row that could not be read.
 
-use arrow_array::ArrayRef;
 use arrow_array::types::{Int16Type, Int32Type, Int64Type, TimestampMillisecondType};
-use arrow_schema::{ArrowError, DataType};
 
-use super::columns::{Bytes, Ends, Numbers, OptBytes, OptFlags, OptNumbers, structs};
+use super::columns::{Ends, Numbers, OptBytes, OptFlags, OptNumbers, OptTexts};
+use super::intern::Texts;
 use super::lists::{OriginLists, PairLists, ValueLists};
 use super::schema::{self, PROPERTIES};
 use super::scribe::Scribe;
+use super::visit::Visitor;
 use crate::report::Report;
 
 #[derive(Debug, Default)]
@@ -26,13 +26,11 @@ impl AdIds {
         self.ends.push(self.id.len());
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let children = vec![
-            self.kind.finish(&DataType::Int16)?,
-            self.id.finish(&DataType::Int64)?,
-        ];
-        let ids = structs(&schema::AD_ID_FIELDS, children, None)?;
-        self.ends.finish(&schema::AD_ID, ids, None)
+    fn visit(&self, visitor: &mut impl Visitor) {
+        visitor.list(None, &self.ends, |v| {
+            v.numbers::<Int16Type>(None, &self.kind.values);
+            v.numbers::<Int64Type>(None, &self.id.values);
+        });
     }
 }
 
@@ -43,7 +41,7 @@ struct DeviceIds {
     imei_sha1: OptBytes,
     other_ends: Ends,
     other_kind: Numbers<Int32Type>,
-    other_id: Bytes,
+    other_id: Texts,
 }
 
 impl DeviceIds {
@@ -81,20 +79,20 @@ impl DeviceIds {
         self.other_ends.push(self.other_id.len());
     }
 
-    fn finish_others(&mut self) -> Result<ArrayRef, ArrowError> {
-        let children = vec![
-            self.other_kind.finish(&DataType::Int32)?,
-            self.other_id.finish_binary(None)?,
-        ];
-        let ids = structs(&schema::OTHER_ID_FIELDS, children, None)?;
-        self.other_ends.finish(&schema::OTHER_ID, ids, None)
+    fn visit(&self, visitor: &mut impl Visitor) {
+        visitor.opt_bytes(&self.device_id);
+        visitor.opt_bytes(&self.imei_sha1);
+        visitor.list(None, &self.other_ends, |v| {
+            v.numbers::<Int32Type>(None, &self.other_kind.values);
+            v.texts(None, &self.other_id);
+        });
     }
 }
 
 /// The six known device properties, and the rest in wire order.
 #[derive(Debug, Default)]
 struct Properties {
-    known: [OptBytes; PROPERTIES.len()],
+    known: [OptTexts; PROPERTIES.len()],
     others: PairLists,
 }
 
@@ -146,8 +144,8 @@ pub struct Envelope {
     platform: OptNumbers<Int32Type>,
     agent_version: OptNumbers<Int32Type>,
     reported_at: OptNumbers<TimestampMillisecondType>,
-    api_key: OptBytes,
-    app_version: OptBytes,
+    api_key: OptTexts,
+    app_version: OptTexts,
     ids: DeviceIds,
     previous_delivered: OptFlags,
     ad_tracking: OptFlags,
@@ -158,7 +156,7 @@ pub struct Envelope {
     push_token: OptBytes,
     launch_options: ValueLists,
     origins: OriginLists,
-    package: OptBytes,
+    package: OptTexts,
 }
 
 impl Envelope {
@@ -195,37 +193,29 @@ impl Envelope {
         scribe.opt_text(&mut self.package, r.and_then(|r| r.package));
     }
 
-    /// The finished columns, in the schema's order, behind those of `columns`.
-    pub fn finish(&mut self, columns: &mut Vec<ArrayRef>) -> Result<(), ArrowError> {
-        columns.extend([
-            self.protocol.finish(&DataType::Int32)?,
-            self.ad_flag.finish(&DataType::Int32)?,
-            self.ad_cache.finish(&DataType::Int64)?,
-            self.ad_ids.finish()?,
-            self.platform.finish(&DataType::Int32)?,
-            self.agent_version.finish(&DataType::Int32)?,
-            self.reported_at.finish(&schema::TIME)?,
-            self.api_key.finish_text()?,
-            self.app_version.finish_text()?,
-            self.ids.device_id.finish_text()?,
-            self.ids.imei_sha1.finish_binary()?,
-            self.ids.finish_others()?,
-            self.previous_delivered.finish(),
-            self.ad_tracking.finish(),
-            self.first_session_start.finish(&schema::TIME)?,
-            self.session_start.finish(&schema::TIME)?,
-        ]);
-        for column in &mut self.properties.known {
-            columns.push(column.finish_text()?);
+    pub fn visit(&self, visitor: &mut impl Visitor) {
+        visitor.opt_numbers(&self.protocol);
+        visitor.opt_numbers(&self.ad_flag);
+        visitor.opt_numbers(&self.ad_cache);
+        self.ad_ids.visit(visitor);
+        visitor.opt_numbers(&self.platform);
+        visitor.opt_numbers(&self.agent_version);
+        visitor.opt_numbers(&self.reported_at);
+        visitor.opt_texts(&self.api_key);
+        visitor.opt_texts(&self.app_version);
+        self.ids.visit(visitor);
+        visitor.opt_flags(&self.previous_delivered);
+        visitor.opt_flags(&self.ad_tracking);
+        visitor.opt_numbers(&self.first_session_start);
+        visitor.opt_numbers(&self.session_start);
+        for column in &self.properties.known {
+            visitor.opt_texts(column);
         }
-        columns.extend([
-            self.properties.others.finish()?,
-            self.referrer.finish()?,
-            self.push_token.finish_text()?,
-            self.launch_options.finish()?,
-            self.origins.finish()?,
-            self.package.finish_text()?,
-        ]);
-        Ok(())
+        self.properties.others.visit(visitor);
+        self.referrer.visit(visitor);
+        visitor.opt_bytes(&self.push_token);
+        self.launch_options.visit(visitor);
+        self.origins.visit(visitor);
+        visitor.opt_texts(&self.package);
     }
 }

@@ -1,19 +1,17 @@
 //! The lists that come more than once: pairs, multi-maps, origins.
 
-use arrow_array::ArrayRef;
-use arrow_schema::ArrowError;
-
-use super::columns::{Bytes, Ends, structs};
-use super::schema;
+use super::columns::Ends;
+use super::intern::Texts;
 use super::scribe::Scribe;
+use super::visit::Visitor;
 use crate::report::{Report, Span, Text, slice};
 
 /// `list<struct<name, value>>`
 #[derive(Debug, Default)]
 pub struct PairLists {
     ends: Ends,
-    names: Bytes,
-    values: Bytes,
+    names: Texts,
+    values: Texts,
 }
 
 impl PairLists {
@@ -22,6 +20,12 @@ impl PairLists {
     pub fn push(&mut self, scribe: &mut Scribe, (name, value): (Text<'_>, Text<'_>)) {
         scribe.text(&mut self.names, name);
         scribe.text(&mut self.values, value);
+    }
+
+    /// To be called with the pairs that are about to be pushed, where they are many.
+    #[inline]
+    pub fn warm(&self, pairs: &[(Text<'_>, Text<'_>)]) {
+        self.values.warm(pairs.iter().map(|(_, value)| *value));
     }
 
     #[inline]
@@ -37,13 +41,11 @@ impl PairLists {
         self.close();
     }
 
-    pub fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let children = vec![
-            self.names.finish_text(None)?,
-            self.values.finish_text(None)?,
-        ];
-        let pairs = structs(&schema::PAIR_FIELDS, children, None)?;
-        self.ends.finish(&schema::PAIR, pairs, None)
+    pub fn visit(&self, visitor: &mut impl Visitor) {
+        visitor.list(None, &self.ends, |v| {
+            v.texts(None, &self.names);
+            v.texts(None, &self.values);
+        });
     }
 }
 
@@ -51,9 +53,9 @@ impl PairLists {
 #[derive(Debug, Default)]
 pub struct ValueLists {
     ends: Ends,
-    names: Bytes,
+    names: Texts,
     value_ends: Ends,
-    values: Bytes,
+    values: Texts,
 }
 
 impl ValueLists {
@@ -73,12 +75,11 @@ impl ValueLists {
         self.ends.push(self.names.len());
     }
 
-    pub fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let values = self.values.finish_text(None)?;
-        let values = self.value_ends.finish(&schema::TEXT, values, None)?;
-        let children = vec![self.names.finish_text(None)?, values];
-        let entries = structs(&schema::VALUES_FIELDS, children, None)?;
-        self.ends.finish(&schema::VALUES, entries, None)
+    pub fn visit(&self, visitor: &mut impl Visitor) {
+        visitor.list(None, &self.ends, |v| {
+            v.texts(None, &self.names);
+            v.list(None, &self.value_ends, |v| v.texts(None, &self.values));
+        });
     }
 }
 
@@ -86,7 +87,7 @@ impl ValueLists {
 #[derive(Debug, Default)]
 pub struct OriginLists {
     ends: Ends,
-    names: Bytes,
+    names: Texts,
     pairs: PairLists,
 }
 
@@ -105,9 +106,10 @@ impl OriginLists {
         self.ends.push(self.names.len());
     }
 
-    pub fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let children = vec![self.names.finish_text(None)?, self.pairs.finish()?];
-        let entries = structs(&schema::ORIGIN_FIELDS, children, None)?;
-        self.ends.finish(&schema::ORIGIN, entries, None)
+    pub fn visit(&self, visitor: &mut impl Visitor) {
+        visitor.list(None, &self.ends, |v| {
+            v.texts(None, &self.names);
+            self.pairs.visit(v);
+        });
     }
 }

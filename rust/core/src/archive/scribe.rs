@@ -1,7 +1,7 @@
 //! Turns wire values into what readers can show, and notices whenever that
 //! could not be turned back.
 
-use super::columns::{Bytes, OptBytes};
+use super::columns::{OptBytes, OptTextColumn, TextColumn};
 use super::schema::{MAX_TIME_MS, MIN_TIME_MS};
 use crate::report::Text;
 use crate::wire::text;
@@ -12,6 +12,7 @@ pub struct Scribe {
     /// Every text of the report is ASCII: wire and column at once.
     plain: bool,
     exact: bool,
+    shown: String,
     scratch: Vec<u8>,
 }
 
@@ -32,22 +33,18 @@ impl Scribe {
     }
 
     #[inline]
-    pub fn text(&mut self, column: &mut Bytes, value: Text<'_>) {
+    pub fn text(&mut self, column: &mut impl TextColumn, value: Text<'_>) {
         if self.plain {
             column.push(value);
         } else {
-            self.convert(column, value);
-            column.close();
+            column.push(self.shown(value));
         }
     }
 
     #[inline]
-    pub fn opt_text(&mut self, column: &mut OptBytes, value: Option<Text<'_>>) {
+    pub fn opt_text(&mut self, column: &mut impl OptTextColumn, value: Option<Text<'_>>) {
         match value {
-            Some(value) if !self.plain => {
-                self.convert(&mut column.values, value);
-                column.close();
-            }
+            Some(value) if !self.plain => column.push(Some(self.shown(value))),
             plain => column.push(plain),
         }
     }
@@ -72,16 +69,17 @@ impl Scribe {
         shown
     }
 
-    fn convert(&mut self, column: &mut Bytes, value: Text<'_>) {
+    /// The value as UTF-8.
+    fn shown<'a>(&'a mut self, value: Text<'a>) -> &'a [u8] {
         // Most texts of such a report are plain all the same.
         if value.iter().all(|byte| (1..0x80).contains(byte)) {
-            column.bytes.extend_from_slice(value);
-            return;
+            return value;
         }
-        let shown = text::utf8(value);
-        column.bytes.extend_from_slice(shown.as_bytes());
+        self.shown.clear();
+        self.shown.push_str(&text::utf8(value));
         self.scratch.clear();
-        text::from_utf8(&shown, &mut self.scratch);
+        text::from_utf8(&self.shown, &mut self.scratch);
         self.exact &= self.scratch == value;
+        self.shown.as_bytes()
     }
 }

@@ -1,15 +1,16 @@
 //! The column `sessions`, and what lies inside it.
 
-use arrow_array::ArrayRef;
 use arrow_array::types::{
     Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMillisecondType,
 };
-use arrow_schema::{ArrowError, DataType};
 
-use super::columns::{Bytes, Ends, Numbers, OptBytes, OptFlags, OptNumbers, Presence, structs};
+use super::columns::{Bytes, Ends, Numbers, OptBytes, OptNumbers, OptTexts};
+use super::intern::Texts;
 use super::lists::PairLists;
+use super::presence::{Bits, Presence};
 use super::schema;
 use super::scribe::Scribe;
+use super::visit::Visitor;
 use crate::identity::DeviceFingerprints;
 use crate::report::{Launch, Location, Report, Session, slice};
 
@@ -18,26 +19,26 @@ type Times = Numbers<TimestampMillisecondType>;
 #[derive(Debug, Default)]
 struct Counts {
     ends: Ends,
-    name: Bytes,
+    name: Texts,
     count: Numbers<Int32Type>,
 }
 
 impl Counts {
     fn push(&mut self, scribe: &mut Scribe, report: &Report<'_>, session: &Session<'_>) {
-        for (name, count) in slice(&report.counts, &session.counts) {
+        let counts = slice(&report.counts, &session.counts);
+        self.name.warm(counts.iter().map(|(name, _)| *name));
+        for (name, count) in counts {
             scribe.text(&mut self.name, name);
             self.count.push(*count);
         }
         self.ends.push(self.count.len());
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let children = vec![
-            self.name.finish_text(None)?,
-            self.count.finish(&DataType::Int32)?,
-        ];
-        let counts = structs(&schema::COUNT_FIELDS, children, None)?;
-        self.ends.finish(&schema::COUNT, counts, None)
+    fn visit(&self, visitor: &mut impl Visitor) {
+        visitor.list(None, &self.ends, |v| {
+            v.texts(None, &self.name);
+            v.numbers::<Int32Type>(None, &self.count.values);
+        });
     }
 }
 
@@ -45,7 +46,7 @@ impl Counts {
 struct Events {
     ends: Ends,
     id: OptNumbers<Int32Type>,
-    name: Bytes,
+    name: Texts,
     params: PairLists,
     offset: OptNumbers<Int64Type>,
     duration: OptNumbers<Int64Type>,
@@ -53,7 +54,13 @@ struct Events {
 
 impl Events {
     fn push(&mut self, scribe: &mut Scribe, report: &Report<'_>, session: &Session<'_>) {
-        for event in slice(&report.events, &session.events) {
+        let events = slice(&report.events, &session.events);
+        self.name.warm(events.iter().map(|event| event.name));
+        if let (Some(first), Some(last)) = (events.first(), events.last()) {
+            let span = first.params.start..last.params.end;
+            self.params.warm(slice(&report.params, &span));
+        }
+        for event in events {
             self.id.push(event.id.map(i32::from));
             scribe.text(&mut self.name, event.name);
             self.params
@@ -64,16 +71,14 @@ impl Events {
         self.ends.push(self.name.len());
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let children = vec![
-            self.id.finish(&DataType::Int32)?,
-            self.name.finish_text(None)?,
-            self.params.finish()?,
-            self.offset.finish(&DataType::Int64)?,
-            self.duration.finish(&DataType::Int64)?,
-        ];
-        let events = structs(&schema::EVENT_FIELDS, children, None)?;
-        self.ends.finish(&schema::EVENT, events, None)
+    fn visit(&self, visitor: &mut impl Visitor) {
+        visitor.list(None, &self.ends, |v| {
+            v.opt_numbers(&self.id);
+            v.texts(None, &self.name);
+            self.params.visit(v);
+            v.opt_numbers(&self.offset);
+            v.opt_numbers(&self.duration);
+        });
     }
 }
 
@@ -82,9 +87,9 @@ struct Errors {
     ends: Ends,
     id: OptNumbers<Int32Type>,
     time: Times,
-    error_id: Bytes,
+    error_id: Texts,
     message: Bytes,
-    class: Bytes,
+    class: Texts,
     kind: OptNumbers<Int16Type>,
     trace: OptBytes,
 }
@@ -103,18 +108,16 @@ impl Errors {
         self.ends.push(self.error_id.len());
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let children = vec![
-            self.id.finish(&DataType::Int32)?,
-            self.time.finish(&schema::TIME)?,
-            self.error_id.finish_text(None)?,
-            self.message.finish_text(None)?,
-            self.class.finish_text(None)?,
-            self.kind.finish(&DataType::Int16)?,
-            self.trace.finish_text()?,
-        ];
-        let errors = structs(&schema::ERROR_FIELDS, children, None)?;
-        self.ends.finish(&schema::ERROR, errors, None)
+    fn visit(&self, visitor: &mut impl Visitor) {
+        visitor.list(None, &self.ends, |v| {
+            v.opt_numbers(&self.id);
+            v.numbers::<TimestampMillisecondType>(None, &self.time.values);
+            v.texts(None, &self.error_id);
+            v.bytes(None, &self.message);
+            v.texts(None, &self.class);
+            v.opt_numbers(&self.kind);
+            v.opt_bytes(&self.trace);
+        });
     }
 }
 
@@ -139,30 +142,29 @@ impl Locations {
         self.accuracy.push(f32::from_bits(accuracy_bits));
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let children = vec![
-            self.lat.finish(&DataType::Float64)?,
-            self.lon.finish(&DataType::Float64)?,
-            self.accuracy.finish(&DataType::Float32)?,
-        ];
-        structs(&schema::LOCATION_FIELDS, children, self.present.finish())
+    fn visit(&self, visitor: &mut impl Visitor) {
+        visitor.group(&self.present, |v| {
+            v.numbers::<Float64Type>(None, &self.lat.values);
+            v.numbers::<Float64Type>(None, &self.lon.values);
+            v.numbers::<Float32Type>(None, &self.accuracy.values);
+        });
     }
 }
 
 #[derive(Debug, Default)]
 struct Launches {
     present: Presence,
-    flag: OptFlags,
+    flag: Bits,
     kind: Numbers<Int8Type>,
-    origin: OptBytes,
-    deep_link: OptBytes,
+    origin: OptTexts,
+    deep_link: OptTexts,
     options: PairLists,
 }
 
 impl Launches {
     fn push(&mut self, scribe: &mut Scribe, report: &Report<'_>, launch: Option<&Launch<'_>>) {
         self.present.push(launch.is_some());
-        self.flag.push(Some(launch.is_some_and(|l| l.flag)));
+        self.flag.push(launch.is_some_and(|l| l.flag));
         self.kind.push(launch.map_or(0, |l| l.kind));
         scribe.opt_text(&mut self.origin, launch.and_then(|l| l.origin));
         scribe.opt_text(&mut self.deep_link, launch.and_then(|l| l.deep_link));
@@ -170,15 +172,14 @@ impl Launches {
         self.options.push_list(scribe, options);
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let children = vec![
-            self.flag.finish(),
-            self.kind.finish(&DataType::Int8)?,
-            self.origin.finish_text()?,
-            self.deep_link.finish_text()?,
-            self.options.finish()?,
-        ];
-        structs(&schema::LAUNCH_FIELDS, children, self.present.finish())
+    fn visit(&self, visitor: &mut impl Visitor) {
+        visitor.group(&self.present, |v| {
+            v.flags(None, &self.flag);
+            v.numbers::<Int8Type>(None, &self.kind.values);
+            v.opt_texts(&self.origin);
+            v.opt_texts(&self.deep_link);
+            self.options.visit(v);
+        });
     }
 }
 
@@ -186,13 +187,13 @@ impl Launches {
 #[derive(Debug, Default)]
 pub struct SessionLists {
     ends: Ends,
-    app_version: Bytes,
+    app_version: Texts,
     start: Times,
     duration: OptNumbers<Int64Type>,
     fingerprint: Numbers<Int64Type>,
     pause: Numbers<Int64Type>,
-    locale: OptBytes,
-    timezone: OptBytes,
+    locale: OptTexts,
+    timezone: OptTexts,
     network: OptNumbers<Int8Type>,
     user_id: Bytes,
     location: Locations,
@@ -202,7 +203,7 @@ pub struct SessionLists {
     birth: OptNumbers<TimestampMillisecondType>,
     counts: Counts,
     events: Events,
-    events_complete: OptFlags,
+    events_complete: Bits,
     total_errors: Numbers<Int32Type>,
     errors: Errors,
     orientation: OptNumbers<Int16Type>,
@@ -240,7 +241,7 @@ impl SessionLists {
         self.birth.push(birth.map(|ms| scribe.time(ms)));
         self.counts.push(scribe, report, session);
         self.events.push(scribe, report, session);
-        self.events_complete.push(Some(session.events_complete));
+        self.events_complete.push(session.events_complete);
         self.total_errors.push(session.total_errors);
         self.errors.push(scribe, report, session);
         self.orientation.push(session.orientation.map(i16::from));
@@ -253,33 +254,31 @@ impl SessionLists {
         self.ends.push(self.start.len());
     }
 
-    pub fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let children = vec![
-            self.app_version.finish_text(None)?,
-            self.start.finish(&schema::TIME)?,
-            self.duration.finish(&DataType::Int64)?,
-            self.fingerprint.finish(&DataType::Int64)?,
-            self.pause.finish(&DataType::Int64)?,
-            self.locale.finish_text()?,
-            self.timezone.finish_text()?,
-            self.network.finish(&DataType::Int8)?,
-            self.user_id.finish_text(None)?,
-            self.location.finish()?,
-            self.page_views.finish(&DataType::Int32)?,
-            self.unknown.finish(&DataType::Int16)?,
-            self.gender.finish(&DataType::Int8)?,
-            self.birth.finish(&schema::TIME)?,
-            self.counts.finish()?,
-            self.events.finish()?,
-            self.events_complete.finish(),
-            self.total_errors.finish(&DataType::Int32)?,
-            self.errors.finish()?,
-            self.orientation.finish(&DataType::Int16)?,
-            self.launch.finish()?,
-            self.properties.finish()?,
-        ];
-        let sessions = structs(&schema::SESSION_FIELDS, children, None)?;
-        self.ends.finish(&schema::SESSION, sessions, None)
+    pub fn visit(&self, visitor: &mut impl Visitor) {
+        visitor.list(None, &self.ends, |v| {
+            v.texts(None, &self.app_version);
+            v.numbers::<TimestampMillisecondType>(None, &self.start.values);
+            v.opt_numbers(&self.duration);
+            v.numbers::<Int64Type>(None, &self.fingerprint.values);
+            v.numbers::<Int64Type>(None, &self.pause.values);
+            v.opt_texts(&self.locale);
+            v.opt_texts(&self.timezone);
+            v.opt_numbers(&self.network);
+            v.bytes(None, &self.user_id);
+            self.location.visit(v);
+            v.numbers::<Int32Type>(None, &self.page_views.values);
+            v.opt_numbers(&self.unknown);
+            v.opt_numbers(&self.gender);
+            v.opt_numbers(&self.birth);
+            self.counts.visit(v);
+            self.events.visit(v);
+            v.flags(None, &self.events_complete);
+            v.numbers::<Int32Type>(None, &self.total_errors.values);
+            self.errors.visit(v);
+            v.opt_numbers(&self.orientation);
+            self.launch.visit(v);
+            self.properties.visit(v);
+        });
     }
 }
 

@@ -38,9 +38,9 @@ fn archived(payloads: &[Vec<u8>]) -> RecordBatch {
     for (offset, payload) in payloads.iter().enumerate() {
         append(&mut builder, &record(offset as i64, payload));
     }
-    let mut chunk = builder.take().unwrap().unwrap();
-    assert_eq!(chunk.batches.len(), 1);
-    let batch = chunk.batches.remove(0);
+    let chunk = builder.take().unwrap();
+    assert_eq!(chunk.groups.len(), 1);
+    let batch = chunk.batches().unwrap().remove(0);
     assert_eq!(batch.schema(), *schema::SCHEMA);
     let restored = restore(&batch, RowChecksum::default()).unwrap();
     for (row, payload) in payloads.iter().enumerate() {
@@ -263,14 +263,14 @@ fn a_changed_cell_is_an_error_that_names_the_offset() {
 #[test]
 fn chunks_follow_each_other_and_pass_by_what_they_have() {
     let mut builder = builder(10);
-    assert!(builder.take().unwrap().is_none());
+    assert!(builder.take().is_none());
     let payload = encoded(&plain());
     for offset in [8, 9, 10, 11, 11, 10, 12] {
         append(&mut builder, &record(offset, &payload));
     }
     assert_eq!(builder.next_offset(), 13);
     assert!(builder.memory() > 0);
-    let first = builder.take().unwrap().unwrap().summary;
+    let first = builder.take().unwrap().summary;
     assert_eq!((first.start, first.end, first.rows), (10, 13, 3));
     assert_eq!(first.wire_bytes, 3 * payload.len() as u64);
     assert_eq!(
@@ -281,15 +281,15 @@ fn chunks_follow_each_other_and_pass_by_what_they_have() {
         first.event_times,
         Some((1_384_000_000_000, 1_384_000_000_000))
     );
-    assert!(builder.take().unwrap().is_none());
+    assert!(builder.take().is_none());
     append(&mut builder, &record(13, b""));
-    let second = builder.take().unwrap().unwrap().summary;
+    let second = builder.take().unwrap().summary;
     assert_eq!((second.start, second.end, second.rows), (13, 14, 1));
     assert_eq!(second.last_crc, Some(0));
     append(&mut builder, &record(14, &payload));
     builder.reset(12);
     assert_eq!((builder.next_offset(), builder.memory()), (12, 0));
-    assert!(builder.take().unwrap().is_none());
+    assert!(builder.take().is_none());
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn headers_are_split_and_whatever_is_no_header_is_kept() {
         };
         append(&mut builder, &record);
     }
-    let batch = builder.take().unwrap().unwrap().batches.remove(0);
+    let batch = builder.take().unwrap().batches().unwrap().remove(0);
     let headers = batch.column_by_name("headers").unwrap().as_list::<i32>();
     assert!(headers.is_valid(0) && headers.is_null(1) && headers.is_valid(2));
     assert_eq!(headers.value_length(2), 0);

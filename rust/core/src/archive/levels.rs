@@ -1,0 +1,199 @@
+//! Repetition and definition levels, made once for all columns of a list.
+
+use std::ops::Range;
+
+use super::columns::Ends;
+use super::presence::Presence;
+use crate::parquet::chunk::{write_levels, write_same_level};
+
+/// Where columns stand in the tree of lists, for the rows of one page. Every
+/// entry is one level of each kind; an entry whose definition level is at least
+/// `slot_def` has a place in the flat columns, and a value there if it is `max_def`.
+#[derive(Debug, Default)]
+pub struct Scope {
+    /// Of the flat columns.
+    pub range: Range<usize>,
+    rep: Vec<u8>,
+    def: Vec<u8>,
+    max_rep: u8,
+    max_def: u8,
+    slot_def: u8,
+    /// The places that have values, where not all of `range` have.
+    picks: Option<Vec<u32>>,
+    /// Levels of columns without nulls, with nothing but values, and with nothing
+    /// but nulls where there is a parent, as a page holds them.
+    rep_bytes: Vec<u8>,
+    def_bytes: Vec<u8>,
+    full_bytes: Option<Vec<u8>>,
+    void_bytes: Option<Vec<u8>>,
+}
+
+/// What a column has in a page besides its levels.
+pub enum Picks<'a> {
+    /// Every place of the scope's range.
+    All,
+    /// These places.
+    Some(&'a [u32]),
+}
+
+impl Scope {
+    /// Rows, where every column of the root has one entry.
+    pub fn rows(range: Range<usize>) -> Self {
+        Self {
+            def: vec![0; range.len()],
+            rep: vec![0; range.len()],
+            range,
+            ..Self::default()
+        }
+    }
+
+    /// Entries of levels.
+    pub fn entries(&self) -> usize {
+        self.def.len()
+    }
+
+    /// The elements of a list column of this scope.
+    pub fn list(&self, present: Option<&Presence>, ends: &Ends) -> Self {
+        let end = |place: usize| ends.0.get(place).map_or(0, |end| *end as usize);
+        let empty_def = self.max_def + u8::from(present.is_some());
+        let (max_rep, max_def) = (self.max_rep + 1, empty_def + 1);
+        let range = end(self.range.start)..end(self.range.end);
+        let room = self.entries() + range.len();
+        let (mut rep, mut def) = (Vec::with_capacity(room), Vec::with_capacity(room));
+        if range.is_empty() && present.is_none() {
+            // No list has an element: an empty list looks like its parent.
+            rep.extend_from_slice(&self.rep);
+            def.extend_from_slice(&self.def);
+        } else {
+            let mut slot = self.range.start;
+            let mut start = range.start;
+            for (parent_rep, parent_def) in self.rep.iter().zip(&self.def) {
+                rep.push(*parent_rep);
+                if *parent_def < self.slot_def {
+                    def.push(*parent_def);
+                    continue;
+                }
+                let stop = end(slot + 1);
+                let elements = stop - start;
+                if *parent_def < self.max_def {
+                    def.push(*parent_def);
+                } else if elements == 0 {
+                    let absent = present.is_some_and(|present| !present.get(slot));
+                    def.push(empty_def - u8::from(absent));
+                } else {
+                    def.push(max_def);
+                    for _ in 1..elements {
+                        rep.push(max_rep);
+                        def.push(max_def);
+                    }
+                }
+                slot += 1;
+                start = stop;
+            }
+        }
+        Self {
+            range,
+            rep,
+            def,
+            max_rep,
+            max_def,
+            slot_def: max_def,
+            ..Self::default()
+        }
+        .encoded()
+    }
+
+    /// The columns of a struct of this scope that may be absent.
+    pub fn group(&self, present: &Presence) -> Self {
+        let mut def = Vec::with_capacity(self.entries());
+        let mut picks = Vec::new();
+        let all = self.nullable(present, &mut def, &mut picks);
+        Self {
+            range: self.range.clone(),
+            rep: self.rep.clone(),
+            def,
+            max_rep: self.max_rep,
+            max_def: self.max_def + 1,
+            slot_def: self.slot_def,
+            picks: (!all).then_some(picks),
+            ..Self::default()
+        }
+        .encoded()
+    }
+
+    fn encoded(mut self) -> Self {
+        write_levels(&self.rep, self.max_rep, &mut self.rep_bytes);
+        write_levels(&self.def, self.max_def, &mut self.def_bytes);
+        self
+    }
+
+    /// Definition levels of a column with nulls, and the places that are there;
+    /// says whether that is every place of the range (then `picks` is void).
+    fn nullable(&self, present: &Presence, def: &mut Vec<u8>, picks: &mut Vec<u32>) -> bool {
+        let mut slot = self.range.start;
+        for level in &self.def {
+            let mut level = *level;
+            if level >= self.slot_def {
+                if level == self.max_def && present.get(slot) {
+                    level += 1;
+                    picks.push(slot as u32);
+                }
+                slot += 1;
+            }
+            def.push(level);
+        }
+        picks.len() == self.range.len()
+    }
+
+    /// Writes the levels of a column of this scope to `out`. The places of its
+    /// values are `Picks`; `own` is where they are put if they are its own.
+    pub fn write<'a>(
+        &'a mut self,
+        present: Option<&Presence>,
+        own: &'a mut Vec<u32>,
+        out: &mut Vec<u8>,
+    ) -> Picks<'a> {
+        out.extend_from_slice(&self.rep_bytes);
+        let Some(present) = present else {
+            out.extend_from_slice(&self.def_bytes);
+            return match &self.picks {
+                Some(picks) => Picks::Some(picks),
+                None => Picks::All,
+            };
+        };
+        own.clear();
+        let there = present.count(&self.range);
+        let greatest = self.max_def + 1;
+        if there == self.range.len() && self.picks.is_none() {
+            let bytes = self.full_bytes.get_or_insert_with(|| {
+                let raised = |level: &u8| level + u8::from(*level == self.max_def);
+                let def: Vec<u8> = self.def.iter().map(raised).collect();
+                encode(&def, greatest)
+            });
+            out.extend_from_slice(bytes);
+            return Picks::All;
+        }
+        if there == 0 {
+            let bytes = self
+                .void_bytes
+                .get_or_insert_with(|| encode(&self.def, greatest));
+            out.extend_from_slice(bytes);
+            return Picks::Some(own);
+        }
+        let mut def = Vec::with_capacity(self.entries());
+        let all = self.nullable(present, &mut def, own);
+        write_levels(&def, greatest, out);
+        if all { Picks::All } else { Picks::Some(own) }
+    }
+}
+
+fn encode(def: &[u8], greatest: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match def.first() {
+        Some(first) if def.iter().all(|level| level == first) => {
+            write_same_level(def.len(), *first, &mut bytes);
+        }
+        _ => write_levels(def, greatest, &mut bytes),
+    }
+    bytes
+}

@@ -1,0 +1,56 @@
+//! `DELTA_BINARY_PACKED` and `DELTA_LENGTH_BYTE_ARRAY`.
+
+use super::bits::{pack, pack_wide, varint};
+
+const BLOCK: usize = 128;
+const MINIBLOCKS: usize = 4;
+const MINIBLOCK: usize = BLOCK / MINIBLOCKS;
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+/// Differences to the value before, of 64-bit columns; they wrap. The lengths
+/// of texts, 32 bits wide, come out as the format wants them, too: no
+/// difference of two of them leaves 32 bits.
+pub fn numbers(values: &[i64], out: &mut Vec<u8>) {
+    varint(out, BLOCK as u64);
+    varint(out, MINIBLOCKS as u64);
+    varint(out, values.len() as u64);
+    let Some((first, rest)) = values.split_first() else {
+        varint(out, 0);
+        return;
+    };
+    varint(out, zigzag(*first));
+    let mut before = *first;
+    for block in rest.chunks(BLOCK) {
+        let mut deltas = [0i64; BLOCK];
+        for (delta, value) in deltas.iter_mut().zip(block) {
+            *delta = value.wrapping_sub(before);
+            before = *value;
+        }
+        let taken = deltas.get(..block.len()).unwrap_or_default();
+        let least = taken.iter().copied().min().unwrap_or_default();
+        let mut above = [0u64; BLOCK];
+        for (above, delta) in above.iter_mut().zip(taken) {
+            *above = delta.wrapping_sub(least) as u64;
+        }
+        varint(out, zigzag(least));
+        let widths = out.len();
+        out.extend_from_slice(&[0; MINIBLOCKS]);
+        let (miniblocks, _) = above.as_chunks::<MINIBLOCK>();
+        let used = block.len().div_ceil(MINIBLOCK);
+        for (number, miniblock) in miniblocks.iter().take(used).enumerate() {
+            let all = miniblock.iter().fold(0, |all, value| all | value);
+            let width = u64::BITS - all.leading_zeros();
+            if let Some(place) = out.get_mut(widths + number) {
+                *place = width as u8;
+            }
+            match width {
+                0 => {}
+                1..=32 => pack(&miniblock.map(|value| value as u32), width, out),
+                _ => pack_wide(miniblock, width, out),
+            }
+        }
+    }
+}
