@@ -82,7 +82,7 @@ def test_spark_reads_the_same(spark: Any, files: list[Path], vectorized: str) ->
     # What page indexes and bloom filters must not skip.
     for place in range(0, table.num_rows, max(1, table.num_rows // 4)):
         row = {name: table[name][place].as_py() for name in table.column_names}
-        assert ours.filter(ours.offset == row["offset"]).count() == 1
+        assert ours.filter(ours["offset"] == row["offset"]).count() == 1
         for name in ("api_key", "device_id"):
             if row[name] is not None:
                 expected = pa.compute.sum(pa.compute.equal(table[name], row[name])).as_py()
