@@ -18,7 +18,7 @@ THEIRS = "#9aa4b2"
 def write_report(latest: dict[str, Any], folder: Path) -> None:
     """README.md with a table a part, and the charts, into `folder`. `latest`: what bench.run wrote as JSON."""
     mpl.use("Agg")
-    lines = ["# Benchmarks: the last full run", "", _where(latest["environment"]), "", *_verdicts(latest["ratios"])]
+    lines = ["# Benchmarks: the last report", "", _where(latest["environment"]), "", *_verdicts(latest["ratios"])]
     for name, part in latest["parts"].items():
         lines += ["", f"## {name}", "", f"`{part['environment']['command']}`", ""]
         charts = {"scaling": _scaling}.get(name, _bars)(name, part["figures"], folder)
