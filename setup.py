@@ -33,7 +33,7 @@ facts = {
 }
 wire = Extension(
     "flurry_fast._wire",
-    sources=["csrc/_wire.pyx", "csrc/rdkafka.c"],
+    sources=["csrc/_wire.pyx", "csrc/rdkafka.c", "csrc/outlet.c"],
     depends=[str(path) for path in sorted(Path("csrc").iterdir())],
     include_dirs=["csrc"],
     define_macros=[(name, f'"{value}"') for name, value in facts.items()],
