@@ -32,12 +32,13 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = SECOND
 class Door:
     """A running `flurry-fast portal`."""
 
-    def __init__(self, folder: Path, broker: EmbeddedBroker, topic: str, port: int = 0, **settings: Any) -> None:
+    def __init__(self, folder: Path, broker: EmbeddedBroker | None, topic: str, port: int = 0, **settings: Any) -> None:
+        """`broker`: None where the settings name real ones."""
         folder.mkdir(parents=True, exist_ok=True)
         self.topic, self._status, self.log = topic, folder / "portal.json", folder / "portal.log"
         self._status.unlink(missing_ok=True)
         given = {
-            "kafka.broker_file": broker.path,
+            **({"kafka.broker_file": broker.path} if broker else {}),
             "kafka.topic": topic,
             "portal.port": port,
             "portal.status_file": self._status,
@@ -114,6 +115,11 @@ class Door:
             except OSError:
                 pass
             return read_all(client)
+
+
+def has_stored(door: Door, reports: int) -> bool:
+    stored: int = door.status()["records"]
+    return stored >= reports
 
 
 def read_all(client: socket.socket) -> bytes:

@@ -9,7 +9,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from doors import SECONDS, Door, headers_of, payloads, read_all, request, wait_until
+from doors import SECONDS, Door, has_stored, headers_of, payloads, read_all, request, wait_until
 
 from flurry_fast._core import HttpFleet, Simulator
 from flurry_fast.broker import EmbeddedBroker
@@ -66,11 +66,6 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path, broker: Embe
     assert acknowledged.total() == 2000 - counts["given_up"]
     assert counts["dropped"] == 0
     assert_all_there(acknowledged, broker, topic)
-
-
-def has_stored(door: Door, reports: int) -> bool:
-    stored: int = door.status()["records"]
-    return stored >= reports
 
 
 def test_workers_are_replaced_without_a_refused_connection(tmp_path: Path, broker: EmbeddedBroker, topic: str) -> None:

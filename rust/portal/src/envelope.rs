@@ -77,3 +77,28 @@ fn write_header(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&(value.len() as i32).to_le_bytes());
     out.extend_from_slice(value);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_cut_to_their_network() {
+        let cut = |text: &str, how| shown(text.parse().unwrap(), how);
+        assert_eq!(cut("192.0.2.77", Address::Network), "192.0.2.0");
+        assert_eq!(cut("::ffff:192.0.2.77", Address::Network), "192.0.2.0");
+        assert_eq!(
+            cut("2001:db8:1:2:3:4:5:6", Address::Network),
+            "2001:db8:1::"
+        );
+        assert_eq!(cut("2001:db8::6", Address::Whole), "2001:db8::6");
+        assert_eq!(cut("192.0.2.77", Address::None), "");
+    }
+
+    #[test]
+    fn headers_are_laid_out_as_csrc_reads_them() {
+        let mut flat = Vec::new();
+        write_header(b"protocol", b"26", &mut flat);
+        assert_eq!(flat, b"\x08\x00protocol\x02\x00\x00\x0026");
+    }
+}

@@ -99,3 +99,73 @@ impl Pending {
         self.sent.borrow().1.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::room::Room;
+
+    /// Takes so many records, and tells their ids.
+    struct Short(Arc<Mutex<Vec<u64>>>, usize);
+
+    impl Outlet for Short {
+        fn send(&self, _: &Outgoing<'_>, id: u64) -> Result<(), NotTaken> {
+            let mut taken = self.0.lock().unwrap();
+            if taken.len() == self.1 {
+                return Err(NotTaken);
+            }
+            taken.push(id);
+            Ok(())
+        }
+    }
+
+    fn record() -> Outgoing<'static> {
+        Outgoing {
+            key: b"k",
+            payload: b"p",
+            headers: b"",
+        }
+    }
+
+    async fn room(room: &Room) -> Taken {
+        room.take(100, Duration::ZERO).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_late_fate_is_nobody_elses() {
+        let ids = Arc::<Mutex<Vec<u64>>>::default();
+        let pending = Pending::new(Box::new(Short(ids.clone(), 2)));
+        let bytes = Room::new(1000);
+        let given_up = pending.send(&record(), room(&bytes).await).unwrap();
+        drop(given_up); // its client has gone
+        let mut second = pending.send(&record(), room(&bytes).await).unwrap();
+        let ids = ids.lock().unwrap().clone();
+        let stored = |id| Fate { id, stored: true };
+        pending.settle(&[stored(ids[0]), stored(ids[0]), stored(99)]);
+        assert!(second.try_recv().is_err(), "not told yet");
+        assert_eq!((pending.len(), bytes.used()), (1, 100));
+        pending.settle(&[
+            Fate {
+                id: ids[1],
+                stored: false,
+            },
+            stored(ids[1]),
+        ]);
+        assert_eq!(second.await, Ok(false));
+        assert_eq!((pending.len(), bytes.used()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_taken_costs_nothing() {
+        let pending = Pending::new(Box::new(Short(Arc::default(), 0)));
+        let bytes = Room::new(1000);
+        assert_eq!(
+            pending.send(&record(), room(&bytes).await).err(),
+            Some(NotTaken)
+        );
+        assert_eq!((pending.len(), bytes.used()), (0, 0));
+    }
+}
