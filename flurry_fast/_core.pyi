@@ -703,14 +703,14 @@ PORTAL_LATENCY_BOUNDS: list[float]
 class Portal:
     """A running HTTP front door: it serves from its construction on, on threads of its own, without the GIL."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         listener: int,
         outlet: Any,
         settings: Any,
         certificate: str | PathLike[str] | None = None,
         key: str | PathLike[str] | None = None,
-    ) -> None:
+    ) -> Self:
         """`listener`: the descriptor of a listening TCP socket, given away by `socket.detach()`. `outlet`: an object
         with ``__ff_outlet__`` (`_wire.Outlet`), kept until the portal is gone. `settings`: attributes by the names of
         `flurry_fast.portal.native.NativeSettings`. With `certificate` and `key` (PEM files) it speaks TLS only.
@@ -747,8 +747,8 @@ class Portal:
 class HttpFleet:
     """Devices that post reports to a portal as real agents do, on a thread of its own (rust/portal/src/client/)."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         address: str,
         *,
         host: str,
@@ -757,7 +757,7 @@ class HttpFleet:
         resends: int = 0,
         resend_wait: float = 1.0,
         keep_alive: bool = False,
-    ) -> None:
+    ) -> Self:
         """`address`: IP:PORT; `host`: for the Host header. `devices` post at the same time, each over a connection of
         its own that it leaves open, wait `timeout` seconds for an answer, repeat a post that is closed without one up
         to four times within 100 ms, and come back `resends` times after `resend_wait` seconds with what they still

@@ -1,6 +1,6 @@
 """Native glue to librdkafka's handles: batches, the drain, the mock cluster. Private."""
 
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, Self, final
 
 from confluent_kafka import Consumer, Message, Producer
 from typing_extensions import Buffer, CapsuleType
@@ -182,7 +182,7 @@ class Outlet:
     Records go in and their fates come out by ``__ff_outlet__``, without a Python object for either.
     """
 
-    def __init__(self, config: dict[str, Any], topic: str) -> None:
+    def __new__(cls, config: dict[str, Any], topic: str) -> Self:
         """`config`: librdkafka's settings by name. Connects in the background.
 
         Raises ValueError with librdkafka's sentence for settings that it refuses, DrainUnavailable without access
