@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -26,6 +27,7 @@ TURN_SECONDS = 0.1
 LOOK_SECONDS = 1.0
 ASK_SECONDS = 2.0  # for brokers that are alive to answer
 SYSLOG_WARNING, SYSLOG_INFO = 4, 6
+OTHER_FILES = 256  # beside connections: brokers, logs, event queues
 NOTES = 10  # of librdkafka's, that are logged in a second
 
 
@@ -47,6 +49,9 @@ def serve(settings: Settings, stop: Callable[[], bool], listener_fd: int | None 
         outlet = open_outlet(settings)
         clock = SystemClock()
         state = PortalState(clock, shown(listener), settings.portal.status_file)
+        warning = _allow_files(settings.portal.connections)
+        if warning is not None:
+            log.warning(warning)
         portal = _start(settings, listener, outlet, apps)
         stack.callback(lambda: portal.drain(0))
         if settings.metrics.port:
@@ -65,6 +70,18 @@ def serve(settings: Settings, stop: Callable[[], bool], listener_fd: int | None 
             raise PortalFailed(f"The producer can not go on ({state.fatal}).", way_out="Start the portal again.")
         if not ended:
             log.warning("connections were still open; what they had posted was not acknowledged")
+
+
+def _allow_files(connections: int) -> str | None:
+    """Raises this process's limit of open files as far as it goes; a sentence where that is not enough."""
+    wanted = connections + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return None
+    return f"portal.connections is {connections}, but only {soft} files may be open (LimitNOFILE, ulimit -n)"
 
 
 def _start(settings: Settings, listener: socket.socket, outlet: Outlet, apps: dict[bytes, App]) -> NativePortal:
