@@ -124,9 +124,7 @@ async fn serve(
     let measuring = portal.clone();
     spawn_local(async move {
         loop {
-            let stats = &measuring.stats;
-            stats.memory.store(measuring.room.used() as u64, Relaxed);
-            stats.pending.store(measuring.pending.len() as u64, Relaxed);
+            measuring.measure();
             sleep(Duration::from_millis(100)).await;
         }
     });
@@ -168,6 +166,7 @@ async fn serve(
     // A place comes back when its connection has ended.
     let all = u32::try_from(portal.settings.connections).unwrap_or(u32::MAX);
     let _ = places.acquire_many(all).await;
+    portal.measure();
 }
 
 async fn connection(

@@ -54,6 +54,13 @@ struct Seen {
 }
 
 impl Portal {
+    /// Brings the gauges up to date.
+    pub(crate) fn measure(&self) {
+        let stats = &self.stats;
+        stats.memory.store(self.room.used() as u64, Relaxed);
+        stats.pending.store(self.pending.len() as u64, Relaxed);
+    }
+
     pub(crate) async fn handle(
         self: Rc<Self>,
         peer: Rc<Peer>,
