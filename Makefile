@@ -14,8 +14,8 @@ LLVM_COV := build/tools/bin/cargo-llvm-cov
 PIP := $(PY) -m pip --disable-pip-version-check --quiet install
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3 python)
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' rust/Cargo.toml)
-SOURCES := pyproject.toml setup.py $(wildcard csrc/*) $(wildcard rust/*.toml rust/core/*.toml rust/hints/*.toml) rust/Cargo.lock rust/build.rs \
-    $(shell find rust/src rust/core/src rust/hints/src -name '*.rs')
+SOURCES := pyproject.toml setup.py $(wildcard csrc/*) $(wildcard rust/*.toml rust/core/*.toml rust/hints/*.toml rust/portal/*.toml) rust/Cargo.lock rust/build.rs \
+    $(shell find rust/src rust/core/src rust/hints/src rust/portal/src -name '*.rs')
 
 .PHONY: help build demo stack test lint bench bench-quick clean develop trials torture storm storm-bugs fuzz coverage sanitize lock
 

@@ -36,6 +36,7 @@ wire = Extension(
     sources=[
         "csrc/_wire.pyx",
         "csrc/rdkafka.c",
+        "csrc/outlet.c",
         *(f"csrc/thrift_{part}.c" for part in ("encode", "reply", "exchange")),
     ],
     depends=[str(path) for path in sorted(Path("csrc").iterdir())],

@@ -24,7 +24,20 @@ cdef extern from "rdkafka.h" nogil:
         size_t key_len
         int64_t offset
 
+    ctypedef struct rd_kafka_conf_t:
+        pass
+    ctypedef struct rd_kafka_topic_conf_t:
+        pass
+    ctypedef struct rd_kafka_event_t:
+        pass
+    struct rd_kafka_metadata:
+        pass
+
     int FF_RD_KAFKA_CONSUMER
+    int FF_RD_KAFKA_PRODUCER
+    int FF_RD_KAFKA_EVENT_DR
+    int FF_RD_KAFKA_EVENT_LOG
+    int FF_RD_KAFKA_EVENT_ERROR
 
     ctypedef struct ff_rdkafka:
         int (*version)() noexcept nogil
@@ -45,6 +58,20 @@ cdef extern from "rdkafka.h" nogil:
         const char *(*topic_name)(const rd_kafka_topic_t *) noexcept nogil
         const char *(*err2name)(int) noexcept nogil
         int (*fatal_error)(rd_kafka_t *, char *, size_t) noexcept nogil
+        rd_kafka_conf_t *(*conf_new)() noexcept nogil
+        int (*conf_set)(rd_kafka_conf_t *, const char *, const char *, char *, size_t) noexcept nogil
+        void (*conf_set_events)(rd_kafka_conf_t *, int) noexcept nogil
+        void (*conf_destroy)(rd_kafka_conf_t *) noexcept nogil
+        rd_kafka_t *(*new_ "new")(int, rd_kafka_conf_t *, char *, size_t) noexcept nogil
+        void (*destroy_flags)(rd_kafka_t *, int) noexcept nogil
+        rd_kafka_topic_t *(*topic_new)(rd_kafka_t *, const char *, rd_kafka_topic_conf_t *) noexcept nogil
+        void (*topic_destroy)(rd_kafka_topic_t *) noexcept nogil
+        int (*set_log_queue)(rd_kafka_t *, rd_kafka_queue_t *) noexcept nogil
+        rd_kafka_queue_t *(*queue_get_main)(rd_kafka_t *) noexcept nogil
+        void (*event_destroy)(rd_kafka_event_t *) noexcept nogil
+        int (*outq_len)(rd_kafka_t *) noexcept nogil
+        int (*metadata)(rd_kafka_t *, int, rd_kafka_topic_t *, const rd_kafka_metadata **, int) noexcept nogil
+        void (*metadata_destroy)(const rd_kafka_metadata *) noexcept nogil
         rd_kafka_mock_cluster_t *(*handle_mock_cluster)(const rd_kafka_t *) noexcept nogil
         const char *(*mock_cluster_bootstraps)(const rd_kafka_mock_cluster_t *) noexcept nogil
         int (*mock_topic_create)(rd_kafka_mock_cluster_t *, const char *, int, int) noexcept nogil

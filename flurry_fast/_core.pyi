@@ -1,6 +1,7 @@
 """The native heart (Rust). Public names are re-exported by their rooms."""
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Any, Protocol, Self, final
 
 from typing_extensions import CapsuleType
@@ -712,3 +713,98 @@ def decode_batch(batch: Any, /) -> tuple[int, int]:
 
     Raises TypeError for an object without ``__ff_batch__``.
     """
+
+# --- the portal --------------------------------------------------------------
+
+PORTAL_OUTCOMES: list[str]
+"""How a request to store a report may end, `stored` first (rust/portal/src/stats.rs)."""
+
+PORTAL_LATENCY_BOUNDS: list[float]
+"""Upper bounds of the histogram of answers, in seconds; one bucket more lies above them."""
+
+@final
+class Portal:
+    """A running HTTP front door: it serves from its construction on, on threads of its own, without the GIL."""
+
+    def __new__(
+        cls,
+        listener: int,
+        outlet: Any,
+        settings: Any,
+        certificate: str | PathLike[str] | None = None,
+        key: str | PathLike[str] | None = None,
+    ) -> Self:
+        """`listener`: the descriptor of a listening TCP socket, given away by `socket.detach()`. `outlet`: an object
+        with ``__ff_outlet__`` (`_wire.Outlet`), kept until the portal is gone. `settings`: attributes by the names of
+        `flurry_fast.portal.native.NativeSettings`. With `certificate` and `key` (PEM files) it speaks TLS only.
+
+        Raises ValueError (two arguments: path and reason) for a certificate or key that can not be used, OSError for a
+        descriptor that can not be listened on.
+        """
+
+    @property
+    def running(self) -> bool:
+        """Whether it serves: not after `drain`."""
+
+    def set_ready(self, ready: bool) -> None:
+        """What /readyz says as long as nothing is being drained."""
+
+    def drain(self, patience: float) -> bool:
+        """Accept nothing more, let open requests end; whether all did within `patience` seconds.
+
+        No fate is heard of afterwards. A second call does nothing.
+        """
+
+    def stats(self) -> dict[str, Any]:
+        """Counts since the start: accepted, garbled, accept_errors (connections), unreadable (of the reports stored),
+        stored_bytes, `outcomes` (name -> requests), `answers` (per bucket of PORTAL_LATENCY_BOUNDS, not cumulated) and
+        answer_seconds (their sum); as of at most 0.1 s ago: open (connections), memory (bytes), pending (reports).
+        """
+
+    def take_log(self) -> list[tuple[str, int, float, int | None, str]]:
+        """Sampled requests since the last call, at most the newest 1,000: (outcome, bytes of the body, seconds,
+        protocol or None, address as the settings would have it).
+        """
+
+@final
+class HttpFleet:
+    """Devices that post reports to a portal as real agents do, on a thread of its own (rust/portal/src/client/)."""
+
+    def __new__(
+        cls,
+        address: str,
+        *,
+        host: str,
+        devices: int = 256,
+        timeout: float = 15.0,
+        resends: int = 0,
+        resend_wait: float = 1.0,
+        keep_alive: bool = False,
+    ) -> Self:
+        """`address`: IP:PORT; `host`: for the Host header. `devices` post at the same time, each over a connection of
+        its own that it leaves open, wait `timeout` seconds for an answer, repeat a post that is closed without one up
+        to four times within 100 ms, and come back `resends` times after `resend_wait` seconds with what they still
+        have. `keep_alive`: not as agents do, use connections again.
+
+        Raises ValueError for an address that is none, OSError where the system gives no thread.
+        """
+
+    def post(self, reports: list[bytes], /) -> int:
+        """Queue reports, waiting for room; how many were queued. They are numbered from 0 in the order given.
+
+        Must not be called by two threads at a time.
+        """
+
+    def finish(self) -> None:
+        """Returns when every report is stored, dropped or given up; nothing can be posted afterwards."""
+
+    def take_stored(self) -> list[int]:
+        """Numbers of the reports that were answered with 200 since the last call."""
+
+    def quantile(self, share: float, /) -> float:
+        """Seconds from connecting to 200 within which this share of the stored reports was answered, to 3 %."""
+
+    def counts(self) -> dict[str, int]:
+        """Of reports: stored, dropped (another status was taken for a delivery), given_up. Of posts: repeats, resends,
+        statuses (kept by the device), unanswered, timeouts, no_connection.
+        """

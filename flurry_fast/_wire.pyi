@@ -1,7 +1,7 @@
 """Native glue to librdkafka's handles: batches, the drain, the mock cluster; and cells over Thrift. Private."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, Self, final
 
 import pyarrow as pa
 from confluent_kafka import Consumer, Message, Producer
@@ -268,3 +268,44 @@ class Calls:
 
         How many of them it takes; -1 if there should be more. Raises as `run`.
         """
+@final
+class Outlet:
+    """An idempotent producer to one topic, over the librdkafka that confluent-kafka runs on; for `_core.Portal`.
+
+    Records go in and their fates come out by ``__ff_outlet__``, without a Python object for either.
+    """
+
+    def __new__(cls, config: dict[str, Any], topic: str) -> Self:
+        """`config`: librdkafka's settings by name. Connects in the background.
+
+        Raises ValueError with librdkafka's sentence for settings that it refuses, DrainUnavailable without access
+        to it.
+        """
+
+    def __ff_outlet__(self) -> CapsuleType:
+        """A capsule "flurry_fast.outlet.v1" that holds an ff_outlet (csrc/outlet.h) and keeps this object open."""
+
+    @property
+    def topic(self) -> str:
+        """The topic."""
+
+    @property
+    def fatal(self) -> str | None:
+        """The error after which nothing can be sent any more, by librdkafka's name."""
+
+    @property
+    def down(self) -> bool:
+        """Whether no broker could be reached when it was last heard of one; a record that is stored says otherwise."""
+
+    @property
+    def waiting(self) -> int:
+        """Records and fates that are under way. Raises ValueError when closed."""
+
+    def notes(self) -> list[tuple[int, str]]:
+        """What librdkafka had to say since the last call, at most the newest 64: (syslog's level, text)."""
+
+    def ask(self, seconds: float) -> str | None:
+        """Ask for the topic's metadata: None (and `down` is false) where a broker answers in time, else the error."""
+
+    def close(self) -> None:
+        """Drop what is under way. Raises BufferError while a portal uses it."""

@@ -34,7 +34,8 @@ class OutputFailed(FlurryFastError):
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did. `deliveries` and `waited` (seconds for the throttle's group) are None without Kafka."""
+    """What a run did. `deliveries` is None for a file, `waited` (seconds for the throttle's group) without Kafka,
+    `http` (what the devices saw) without a portal."""
 
     progress: Progress
     fleet: FleetSettings
@@ -42,6 +43,7 @@ class Summary:
     interrupted: bool
     deliveries: Deliveries | None = None
     waited: float | None = None
+    http: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
@@ -61,6 +63,11 @@ class Summary:
                 "acked": deliveries.acked,
                 "failed": deliveries.failed,
                 "errors": deliveries.errors,
+            }
+        if self.http is not None:
+            return summary | {"http": self.http}
+        if deliveries is not None:
+            summary |= {
                 "foreign_offsets": deliveries.foreign,
                 "throttled_seconds": round(self.waited or 0.0, 3),
             }

@@ -12,8 +12,9 @@ from flurry_fast.errors import FlurryFastError
 # name -> (module, one-line help); the module offers a click command `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
     "decode": ("flurry_fast.cli.decode", "Print device reports as people or scripts want to read them."),
-    "simulate": ("flurry_fast.cli.simulate", "Send the reports of a simulated fleet to Kafka or a file."),
+    "simulate": ("flurry_fast.cli.simulate", "Send the reports of a simulated fleet to Kafka, a portal or a file."),
     "broker": ("flurry_fast.cli.broker", "Run the embedded broker (librdkafka's mock cluster)."),
+    "portal": ("flurry_fast.cli.portal", "Take reports over HTTP; answer 200 once Kafka has them."),
     "consume": ("flurry_fast.cli.consume", "Read reports from Kafka; write counters and archive."),
     "counters": ("flurry_fast.cli.counters", "Print an app's counters."),
     "apps": ("flurry_fast.cli.apps", "List the busiest apps."),

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from flurry_fast.agent.http import HttpJob
 from flurry_fast.agent.job import DEFAULT_REPORTS, FileJob, Job, KafkaJob, Summary
 from flurry_fast.agent.run import Bounds
 from flurry_fast.agent.signals import stop_on_signals
@@ -85,6 +86,30 @@ _target_options = _all_of(
         metavar="FILE",
         help="Write to FILE instead of Kafka, each report after its length (u32, big-endian); - for stdout.",
     ),
+    click.option("--http", metavar="URL", help="Post to a portal at http://HOST:PORT instead, as real agents do."),
+    click.option(
+        "--connections",
+        type=click.IntRange(1, 100_000),
+        default=256,
+        show_default=True,
+        help="Devices that post to the portal at the same time.",
+    ),
+    click.option(
+        "--resends",
+        type=click.IntRange(0),
+        default=3,
+        show_default=True,
+        help="How often a device comes back to the portal with what was not stored.",
+    ),
+    click.option(
+        "--resend-wait",
+        type=click.FloatRange(0),
+        default=1.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="After so long.",
+    ),
+    click.option("--keep-alive", is_flag=True, help="Use connections to the portal again, as no agent does."),
     click.option("--broker", type=FILE, metavar="FILE", help="Embedded broker  [default: kafka.broker_file]"),
     click.option("--bootstrap", metavar="HOST:PORT,...", help="Brokers  [default: kafka.bootstrap]"),
     click.option("--topic", help="Topic  [default: kafka.topic]"),
@@ -128,7 +153,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Send the reports of a simulated fleet to Kafka or a file."""
+    """Send the reports of a simulated fleet to Kafka, to a portal or to a file."""
     names = ("seed", "apps", "devices", "malformed", "hostile")
     fleet = FleetSettings(start_ms=start, rate=rate or DEFAULT_RATE, **{name: options[name] for name in names})
     if protocols:
@@ -150,7 +175,17 @@ def _job(settings: Settings, fleet: FleetSettings, bounds: Bounds, options: dict
         for name in ("broker", "bootstrap", "topic", "throttle_group", "no_throttle"):
             if options[name]:
                 raise click.UsageError(f"--{name.replace('_', '-')} and --out exclude each other: it is about Kafka.")
+        if options["http"]:
+            raise click.UsageError("--http and --out exclude each other.")
         return FileJob(fleet, options["captures"], bounds, options["out"], options["manifest"])
+    if options["http"] is not None:
+        for name in ("broker", "bootstrap", "topic", "throttle_group", "no_throttle"):
+            if options[name]:
+                raise click.UsageError(
+                    f"--{name.replace('_', '-')} and --http exclude each other: the portal knows Kafka."
+                )
+        names = ("manifest", "connections", "resends", "resend_wait", "keep_alive")
+        return HttpJob(fleet, options["captures"], bounds, options["http"], *(options[name] for name in names))
     if options["broker"] and options["bootstrap"]:
         raise click.UsageError("--broker and --bootstrap exclude each other.")
     if options["no_throttle"] and options["throttle_group"]:
@@ -174,4 +209,11 @@ def _sentences(summary: Summary, fleet: FleetSettings) -> str:
     if summary.deliveries is not None:
         lines.append(f"{summary.deliveries.acked:,} are acknowledged, {summary.deliveries.failed:,} failed.")
     lines.append(f"The same reports again: --seed {fleet.seed} --start {show_start(fleet.start_ms)}")
+    if summary.http is not None:
+        seen, latency = summary.http, summary.http["latency_seconds"]
+        lines.append(
+            f"Posts were repeated {seen['repeats']:,} times at once and {seen['resends']:,} times later; answers took "
+            + ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in latency.items())
+            + "."
+        )
     return "\n".join(lines)

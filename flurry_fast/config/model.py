@@ -8,14 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from flurry_fast.config.hbase import parse_hbase
 from flurry_fast.config.places import ArchiveRoot
+from flurry_fast.config.portal import Portal
+from flurry_fast.config.section import BYTES, SECONDS, Section
 from flurry_fast.config.units import ByteSize, Duration
 
-BYTES: dict[str, Any] = {"unit": "bytes"}
-SECONDS: dict[str, Any] = {"unit": "seconds"}
 SECRET_WORDS = ("password", "secret", "ssl.key", "token", "jaas", "oauthbearer.config")
 
 # Set by the consumer itself: the scheme is only exact with these values (docs/exactness.md).
@@ -33,10 +33,6 @@ RESERVED_LIBRDKAFKA = {
     "enable.partition.eof": "the drain expects records only",
     "partitioner": "a session must always meet the same partition",
 }
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class Kafka(Section):
@@ -292,6 +288,7 @@ class Settings(Section):
     counters: Counters = Counters()
     archive: Archive = Archive()
     plan: PlanFile = PlanFile()
+    portal: Portal = Portal()
     metrics: Metrics = Metrics()
     log: Log = Log()
 

@@ -37,21 +37,31 @@ class Process(Protocol):
         """Its status file, if this very process wrote it."""
 
 
-class ConsumerProcess:
-    """`flurry-fast consume` in a session of its own, so that Ctrl-C reaches the supervisor alone.
+class WorkerProcess:
+    """`flurry-fast COMMAND` in a session of its own, so that Ctrl-C reaches the supervisor alone.
 
     Its standard input is a pipe from us: when we are gone, however that came, it ends in order.
     """
 
-    def __init__(self, name: str, arguments: Sequence[str], status_file: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        status_file: Path,
+        *,
+        command: str = "consume",
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        """Starts it. `pass_fds`: descriptors that it inherits under their numbers."""
         self._status_file = status_file
         status_file.unlink(missing_ok=True)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "flurry_fast", "consume", "--until-eof", *arguments],
+            [sys.executable, "-P", "-m", "flurry_fast", command, "--until-eof", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=pass_fds,
             env=_environment(),
         )
         assert self._process.stdout is not None

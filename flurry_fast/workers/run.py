@@ -17,7 +17,7 @@ from flurry_fast.consumer.start import DRAIN_SHARE, load_plan
 from flurry_fast.errors import FlurryFastError
 from flurry_fast.metrics import serve_pages
 from flurry_fast.ports import SystemClock
-from flurry_fast.workers.process import ConsumerProcess, Process
+from flurry_fast.workers.process import Process, WorkerProcess
 from flurry_fast.workers.summary import Summary
 from flurry_fast.workers.supervisor import Supervisor
 from flurry_fast.workers.team import Member, make_team, memory_warning
@@ -42,7 +42,7 @@ def supervise(settings: Settings, arguments: Sequence[str], reload: Callable[[],
             log.warning(warning)
 
         def start(member: Member) -> Process:
-            return ConsumerProcess(member.name, [*arguments, *flags(member.overrides)], member.status_file)
+            return WorkerProcess(member.name, [*arguments, *flags(member.overrides)], member.status_file)
 
         drain = settings.consume.drain_timeout or settings.kafka.session_timeout / DRAIN_SHARE
         end_seconds = drain + settings.counters.write_timeout + END_SECONDS

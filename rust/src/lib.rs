@@ -12,9 +12,12 @@ mod build_info;
 mod decode;
 mod engine;
 mod engine_values;
+mod fleet;
 mod kernels;
+mod outlet;
 mod past;
 mod plan;
+mod portal;
 mod simulate;
 #[cfg(feature = "trials")]
 mod trials;
@@ -34,5 +37,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     arrow_ffi::register(module)?;
     archive::register(module)?;
     simulate::register(module)?;
+    portal::register(module)?;
+    fleet::register(module)?;
     kernels::register(module)
 }

@@ -15,7 +15,7 @@ from flurry_fast.config import load
 from flurry_fast.config.model import Settings
 from flurry_fast.errors import ConfigError
 from flurry_fast.workers.policy import how
-from flurry_fast.workers.process import ConsumerProcess
+from flurry_fast.workers.process import WorkerProcess
 from flurry_fast.workers.relay import Relay, marked
 from flurry_fast.workers.summary import PREFIX, WORKER_METRICS, Summary
 from flurry_fast.workers.team import make_team, memory_warning
@@ -87,7 +87,7 @@ def test_ends_in_words() -> None:
 def test_a_process_that_is_refused_says_why(tmp_path: Path) -> None:
     """A real one; a status file of another process is not its own."""
     status = tmp_path / "status.json"
-    process = ConsumerProcess("w-1", ["--set", "kafka.topic=no/such"], status)
+    process = WorkerProcess("w-1", ["--set", "kafka.topic=no/such"], status)
     status.write_text(json.dumps({"pid": os.getpid()}))
     assert process.status() is None
     status.write_text(json.dumps({"pid": process.pid, "phase": "running"}))

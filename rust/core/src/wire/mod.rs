@@ -18,7 +18,7 @@ pub mod text;
 pub use decode::decode;
 pub use encode::encode;
 pub use layout::PROTOCOLS;
-pub use peek::{Peek, message_key, peek};
+pub use peek::{Peek, message_key, peek, peek_checked, write_hash_key};
 
 /// How much a report may ask for. Part of the semantics: everybody reads with
 /// `Limits::default()`, so that outcomes replay; other values are for tests.

@@ -531,6 +531,13 @@ fn the_envelope_names_the_sender() {
         let peeked = peek(&bytes, &Limits::default()).unwrap();
         assert_eq!(peeked.api_key, report.api_key);
         assert_eq!(peeked.device_id, report.device_id());
+        assert_eq!(peeked.protocol, protocol);
+        assert_eq!(peek_checked(&bytes, &Limits::default()), Ok(peeked));
+        let mut damaged = bytes.clone();
+        *damaged.last_mut().unwrap() ^= 1;
+        let has_trailer = protocol >= 22;
+        let checked = peek_checked(&damaged, &Limits::default());
+        assert_eq!(checked.err(), has_trailer.then_some(Reason::BadCrc));
         let mut key = Vec::new();
         message_key(&bytes, &Limits::default(), 1, &mut key);
         assert_eq!(key, b"ABCDEFGHJKLMNPQRSTUV|0");

@@ -1,0 +1,49 @@
+//! What bench/portal.py holds the portal against: hyper that reads bodies,
+//! throws them away and says 200. One thread, as one worker is.
+//! Argument: IP:PORT. Prints its address when it listens.
+
+use std::convert::Infallible;
+use std::net::TcpListener;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::runtime::Builder;
+use tokio::task::{LocalSet, spawn_local};
+
+async fn answer(request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
+    let keep = request.headers().contains_key("portal-accepts");
+    let mut body = request.into_body();
+    while let Some(Ok(_)) = body.frame().await {}
+    let mut response = Response::new(Empty::new());
+    if !keep {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    Ok(response)
+}
+
+fn main() -> std::io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or_default();
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    println!("{}", listener.local_addr()?);
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, async move {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            spawn_local(async move {
+                let serving = http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service_fn(answer));
+                let _ = serving.await;
+            });
+        }
+    })
+}

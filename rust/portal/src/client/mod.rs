@@ -1,0 +1,166 @@
+//! Simulated devices at the other end of the line: one connection a report,
+//! never closed by them, repeated and resent as real agents do.
+
+mod post;
+mod tally;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::{io, thread};
+
+use bytes::Bytes;
+use tokio::runtime::Builder;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::sleep;
+
+use post::{Line, Reply};
+pub use tally::Tally;
+
+/// Reports that wait for a device to be free.
+const QUEUE: usize = 4096;
+/// An unanswered post is repeated so often, within 100 ms.
+const REPEATS: u32 = 4;
+const REPEAT_PAUSE: Duration = Duration::from_millis(25);
+/// From this protocol on (agent 155) any status counts as a delivery.
+const TRUSTS_ANY_STATUS: u16 = 27;
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub address: SocketAddr,
+    /// For the Host header.
+    pub host: String,
+    /// Devices that post at the same time.
+    pub devices: usize,
+    /// How long an agent waits for an answer.
+    pub timeout: Duration,
+    /// How often a device comes back with what it still has.
+    pub resends: u32,
+    pub resend_wait: Duration,
+    /// Not as agents do: ask for more than one request a connection.
+    pub keep_alive: bool,
+}
+
+/// A fleet that posts. Reports are given by `post` and numbered from 0.
+pub struct Fleet {
+    queue: Option<mpsc::Sender<(u64, Bytes)>>,
+    given: u64,
+    tally: Arc<Mutex<Tally>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Fleet {
+    /// # Errors
+    ///
+    /// Where the system gives no thread or event queue.
+    pub fn start(settings: Settings) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (queue, reports) = mpsc::channel(QUEUE);
+        let tally = Arc::<Mutex<Tally>>::default();
+        let told = tally.clone();
+        let thread = thread::Builder::new()
+            .name("flurry-devices".to_owned())
+            .spawn(move || LocalSet::new().block_on(&runtime, run(settings, reports, told)))?;
+        Ok(Self {
+            queue: Some(queue),
+            given: 0,
+            tally,
+            thread: Some(thread),
+        })
+    }
+
+    /// Queues a report, waiting for room; false where the fleet has ended.
+    pub fn post(&mut self, report: Bytes) -> bool {
+        let number = self.given;
+        let Some(queue) = &self.queue else {
+            return false;
+        };
+        let queued = queue.blocking_send((number, report)).is_ok();
+        self.given += u64::from(queued);
+        queued
+    }
+
+    /// Returns when every report has its outcome.
+    pub fn finish(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+
+    pub fn with_tally<T>(&self, look: impl FnOnce(&mut Tally) -> T) -> T {
+        look(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+async fn run(
+    settings: Settings,
+    mut reports: mpsc::Receiver<(u64, Bytes)>,
+    tally: Arc<Mutex<Tally>>,
+) {
+    let devices = u32::try_from(settings.devices).unwrap_or(u32::MAX);
+    let free = Arc::new(Semaphore::new(settings.devices));
+    let line = Rc::new(Line::new(settings));
+    while let Some((number, report)) = reports.recv().await {
+        let Ok(device) = free.clone().acquire_owned().await else {
+            return;
+        };
+        let (line, tally) = (line.clone(), tally.clone());
+        spawn_local(async move {
+            deliver(&line, number, &report, &tally).await;
+            drop(device);
+        });
+    }
+    let _ = free.acquire_many(devices).await;
+}
+
+/// One report, until its device is rid of it or gives it up.
+async fn deliver(line: &Line, number: u64, report: &Bytes, tally: &Mutex<Tally>) {
+    let protocol = report
+        .first_chunk()
+        .map_or(0, |head| u16::from_be_bytes(*head));
+    let count = |note: &dyn Fn(&mut Tally)| {
+        note(&mut tally.lock().unwrap_or_else(PoisonError::into_inner));
+    };
+    for round in 0..=line.settings.resends {
+        if round > 0 {
+            count(&|tally| tally.resends += 1);
+            sleep(line.settings.resend_wait).await;
+        }
+        for repeat in 0..=REPEATS {
+            if repeat > 0 {
+                count(&|tally| tally.repeats += 1);
+                sleep(REPEAT_PAUSE).await;
+            }
+            match line.post(protocol, report).await {
+                Reply::Status(200, after) => return count(&|tally| tally.stored(number, after)),
+                Reply::Status(..) if protocol >= TRUSTS_ANY_STATUS => {
+                    return count(&|tally| tally.dropped += 1);
+                }
+                Reply::Status(..) => {
+                    count(&|tally| tally.statuses += 1);
+                    break; // kept until the next occasion
+                }
+                Reply::Closed => count(&|tally| tally.unanswered += 1),
+                Reply::Late => {
+                    count(&|tally| tally.timeouts += 1);
+                    break;
+                }
+                Reply::NoConnection => {
+                    count(&|tally| tally.no_connection += 1);
+                    break;
+                }
+            }
+        }
+    }
+    count(&|tally| tally.given_up += 1);
+}

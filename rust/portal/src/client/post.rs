@@ -1,0 +1,150 @@
+//! One post, as an agent does it.
+
+use std::cell::RefCell;
+use std::io;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::Settings;
+
+/// Agents wait so long for `100 Continue` before they send the body anyway.
+const CONTINUE: Duration = Duration::from_secs(2);
+const MAX_HEADERS: usize = 32;
+const MAX_ANSWER: usize = 16 << 10;
+/// Agent 216: it posts to /aar.do and asks before it sends.
+const ASKS_FIRST: u16 = 30;
+
+pub(super) enum Reply {
+    /// After the time from connecting to the answer.
+    Status(u16, Duration),
+    /// Without an answer.
+    Closed,
+    Late,
+    NoConnection,
+}
+
+/// The way to the portal, with connections that may be used again.
+pub(super) struct Line {
+    pub(super) settings: Settings,
+    idle: RefCell<Vec<TcpStream>>,
+}
+
+impl Line {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            idle: RefCell::default(),
+        }
+    }
+
+    pub(super) async fn post(&self, protocol: u16, report: &Bytes) -> Reply {
+        let started = Instant::now();
+        let stream = match self.connection().await {
+            Ok(stream) => stream,
+            Err(_) => return Reply::NoConnection,
+        };
+        match timeout(
+            self.settings.timeout,
+            self.exchange(stream, protocol, report),
+        )
+        .await
+        {
+            Err(_) => Reply::Late,
+            Ok(Err(_)) => Reply::Closed,
+            Ok(Ok(status)) => Reply::Status(status, started.elapsed()),
+        }
+    }
+
+    async fn connection(&self) -> io::Result<TcpStream> {
+        if let Some(stream) = self.idle.borrow_mut().pop() {
+            return Ok(stream);
+        }
+        let stream = timeout(
+            self.settings.timeout,
+            TcpStream::connect(self.settings.address),
+        )
+        .await??;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// # Errors
+    ///
+    /// Where there was no whole answer.
+    async fn exchange(
+        &self,
+        mut stream: TcpStream,
+        protocol: u16,
+        report: &Bytes,
+    ) -> io::Result<u16> {
+        let asks = protocol == ASKS_FIRST;
+        let mut answer = Vec::with_capacity(256);
+        let mut request = self.head(asks, report.len());
+        if asks {
+            stream.write_all(&request).await?;
+            // The first thing that comes: 100, or an answer already.
+            if let Ok(first) = timeout(CONTINUE, read_head(&mut stream, &mut answer)).await
+                && first? != 100
+            {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            stream.write_all(report).await?;
+        } else {
+            request.extend_from_slice(report);
+            stream.write_all(&request).await?;
+        }
+        let mut status = read_head(&mut stream, &mut answer).await?;
+        while status == 100 {
+            status = read_head(&mut stream, &mut answer).await?;
+        }
+        if self.settings.keep_alive && status == 200 {
+            self.idle.borrow_mut().push(stream);
+        } else {
+            // Agents never close: this ends when the portal does.
+            let mut rest = [0; 256];
+            while stream.read(&mut rest).await.unwrap_or(0) > 0 {}
+        }
+        Ok(status)
+    }
+
+    /// The headers of Android's HTTP client, in its order.
+    fn head(&self, asks: bool, length: usize) -> Vec<u8> {
+        let path = if asks { "/aar.do" } else { "/aap.do" };
+        let expect = if asks { "Expect: 100-continue\r\n" } else { "" };
+        let accepts = if self.settings.keep_alive {
+            "Portal-Accepts: keep-alive\r\n"
+        } else {
+            ""
+        };
+        let host = &self.settings.host;
+        format!(
+            "POST {path} HTTP/1.1\r\nContent-Type: application/octet-stream\r\n{accepts}\
+             Content-Length: {length}\r\nHost: {host}\r\nConnection: Keep-Alive\r\n{expect}\r\n"
+        )
+        .into_bytes()
+    }
+}
+
+/// Reads one head; what follows it stays in `buffer`.
+async fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<u16> {
+    loop {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        match response.parse(buffer) {
+            Ok(httparse::Status::Complete(length)) => {
+                let status = response.code.unwrap_or_default();
+                buffer.drain(..length);
+                return Ok(status);
+            }
+            Ok(httparse::Status::Partial) if buffer.len() < MAX_ANSWER => {}
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}

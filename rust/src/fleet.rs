@@ -1,0 +1,109 @@
+//! Simulated devices that post, for Python.
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flurry_portal::client::{Fleet, Settings};
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<HttpFleet>()
+}
+
+/// See `_core.pyi`.
+#[pyclass(module = "flurry_fast._core", frozen)]
+struct HttpFleet(Mutex<Fleet>);
+
+impl HttpFleet {
+    fn with<T>(&self, work: impl FnOnce(&mut Fleet) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[pymethods]
+impl HttpFleet {
+    #[new]
+    #[pyo3(signature = (address, *, host, devices = 256, timeout = 15.0, resends = 0, resend_wait = 1.0,
+                        keep_alive = false))]
+    fn new(
+        address: &str,
+        host: String,
+        devices: usize,
+        timeout: f64,
+        resends: u32,
+        resend_wait: f64,
+        keep_alive: bool,
+    ) -> PyResult<Self> {
+        let refused = |error: &dyn std::fmt::Display| PyValueError::new_err(error.to_string());
+        let address: SocketAddr = address.parse().map_err(|error| refused(&error))?;
+        let seconds = |value| Duration::try_from_secs_f64(value).map_err(|error| refused(&error));
+        let settings = Settings {
+            address,
+            host,
+            devices: devices.max(1),
+            timeout: seconds(timeout)?,
+            resends,
+            resend_wait: seconds(resend_wait)?,
+            keep_alive,
+        };
+        let fleet =
+            Fleet::start(settings).map_err(|error| PyOSError::new_err(error.to_string()))?;
+        Ok(HttpFleet(Mutex::new(fleet)))
+    }
+
+    #[pyo3(signature = (reports, /))]
+    fn post(&self, py: Python<'_>, reports: &Bound<'_, PyList>) -> PyResult<usize> {
+        let mut copied = Vec::with_capacity(reports.len());
+        for report in reports {
+            copied.push(Bytes::copy_from_slice(report.cast::<PyBytes>()?.as_bytes()));
+        }
+        Ok(py.detach(|| {
+            self.with(|fleet| {
+                copied
+                    .into_iter()
+                    .take_while(|report| fleet.post(report.clone()))
+                    .count()
+            })
+        }))
+    }
+
+    fn finish(&self, py: Python<'_>) {
+        py.detach(|| self.with(Fleet::finish));
+    }
+
+    fn take_stored(&self, py: Python<'_>) -> Vec<u64> {
+        py.detach(|| self.with(|fleet| fleet.with_tally(|tally| tally.take_stored())))
+    }
+
+    #[pyo3(signature = (share, /))]
+    fn quantile(&self, share: f64) -> f64 {
+        self.with(|fleet| fleet.with_tally(|tally| tally.quantile(share)))
+    }
+
+    fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counts = self.with(|fleet| {
+            fleet.with_tally(|tally| {
+                [
+                    ("stored", tally.stored),
+                    ("dropped", tally.dropped),
+                    ("given_up", tally.given_up),
+                    ("repeats", tally.repeats),
+                    ("resends", tally.resends),
+                    ("statuses", tally.statuses),
+                    ("unanswered", tally.unanswered),
+                    ("timeouts", tally.timeouts),
+                    ("no_connection", tally.no_connection),
+                ]
+            })
+        });
+        let found = PyDict::new(py);
+        for (name, count) in counts {
+            found.set_item(name, count)?;
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,127 @@
+"""`simulate --http`: what devices say was stored, and what is in the topic."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+import google_crc32c
+import pytest
+from click.testing import CliRunner
+from doors import ROOT, Door, payloads
+
+from flurry_fast._core import HttpFleet, decode_json
+from flurry_fast.agent.http import NoSuchPortal, Portal
+from flurry_fast.broker import EmbeddedBroker
+from flurry_fast.cli.simulate import command
+
+
+def simulate(*arguments: str, folder: Path) -> tuple[int, str, str]:
+    ran = subprocess.run(
+        [sys.executable, "-P", "-m", "flurry_fast", "simulate", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+        check=False,
+    )
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+def test_the_manifest_is_what_was_acknowledged(tmp_path: Path, broker: EmbeddedBroker, topic: str) -> None:
+    manifest = tmp_path / "sent.jsonl"
+    with Door(tmp_path, broker, topic) as door:
+        url = "http://{}:{}".format(*door.address)
+        flags = (
+            "--reports",
+            "400",
+            "--malformed",
+            "0.05",
+            "--connections",
+            "20",
+            "--manifest",
+            str(manifest),
+            "--json",
+        )
+        code, out, said = simulate("--http", url, *flags, folder=tmp_path)
+        assert code == 0, said
+        assert door.stop() == 0
+    summary = json.loads(out)
+    assert (summary["acked"], summary["failed"]) == (400, 0)
+    assert summary["http"]["stored"] == 400
+    assert 0 < summary["http"]["latency_seconds"]["p50"] <= summary["http"]["latency_seconds"]["p99.9"]
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    stored = payloads(broker, topic)
+    assert Counter((line["crc32c"], line["bytes"]) for line in lines) == Counter(
+        (google_crc32c.value(body), len(body)) for body in stored.elements()
+    )
+    assert {line["offset"] for line in lines} == {None}
+
+
+def test_nobody_is_there(tmp_path: Path) -> None:
+    flags = ("--http", "http://127.0.0.1:1", "--reports", "3", "--resends", "1", "--resend-wait", "0.01")
+    code, _, said = simulate(*flags, folder=tmp_path)
+    assert code == 1
+    assert "3 of 3 reports failed (3 given_up)" in said
+
+
+@pytest.mark.parametrize(
+    "url", ["https://127.0.0.1", "127.0.0.1:80", "http://127.0.0.1/aap.do", "http://127.0.0.1:99999"]
+)
+def test_urls_that_are_refused(url: str) -> None:
+    with pytest.raises(NoSuchPortal, match="http://HOST"):
+        Portal.at(url)
+
+
+def test_a_portal_excludes_what_is_about_kafka() -> None:
+    ran = CliRunner().invoke(command, ["--http", "http://127.0.0.1:1", "--topic", "t"])
+    assert ran.exit_code == 2
+    assert "exclude each other" in ran.output
+
+
+class Scripted:
+    """A server that says the same to everybody."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._answer, self.posts = answer, 0
+        threading.Thread(target=self._run, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return "{}:{}".format(*self._listener.getsockname())
+
+    def _run(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            self.posts += 1
+            with client:
+                client.recv(65536)
+                client.sendall(self._answer)
+
+
+def report(bodies: list[bytes], protocol: int) -> bytes:
+    return next(body for body in bodies if json.loads(decode_json(body)).get("protocol") == protocol)
+
+
+def test_devices_do_what_their_agents_do(bodies: list[bytes]) -> None:
+    old, new = report(bodies, 26), report(bodies, 27)
+    closing = Scripted(b"")
+    fleet = HttpFleet(closing.address, host="x", devices=1, resends=1, resend_wait=0)
+    fleet.post([old])
+    fleet.finish()
+    assert fleet.counts() | {"given_up": 1, "repeats": 8, "resends": 1, "unanswered": 10} == fleet.counts()
+    assert closing.posts == 10
+    busy = Scripted(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+    fleet = HttpFleet(busy.address, host="x", devices=1, resends=2, resend_wait=0)
+    fleet.post([old, new])
+    fleet.finish()
+    assert fleet.counts() | {"given_up": 1, "statuses": 3, "dropped": 1, "stored": 0} == fleet.counts()
+    assert fleet.post([old]) == 0
