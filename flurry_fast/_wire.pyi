@@ -268,6 +268,7 @@ class Calls:
 
         How many of them it takes; -1 if there should be more. Raises as `run`.
         """
+
 @final
 class Outlet:
     """An idempotent producer to one topic, over the librdkafka that confluent-kafka runs on; for `_core.Portal`.
