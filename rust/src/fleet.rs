@@ -15,6 +15,9 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<HttpFleet>()
 }
 
+/// (partition, offset, timestamp in ms)
+type Place = (i32, i64, i64);
+
 /// See `_core.pyi`.
 #[pyclass(module = "flurry_fast._core", frozen)]
 struct HttpFleet(Mutex<Fleet>);
@@ -28,6 +31,7 @@ impl HttpFleet {
 #[pymethods]
 impl HttpFleet {
     #[new]
+    #[allow(clippy::too_many_arguments)] // keywords in Python
     #[pyo3(signature = (address, *, host, devices = 256, timeout = 15.0, resends = 0, resend_wait = 1.0,
                         keep_alive = false, receipts = false))]
     fn new(
@@ -83,7 +87,7 @@ impl HttpFleet {
         stored.into_iter().map(|(number, _)| number).collect()
     }
 
-    fn take_receipts(&self, py: Python<'_>) -> Vec<(u64, Option<(i32, i64, i64)>)> {
+    fn take_receipts(&self, py: Python<'_>) -> Vec<(u64, Option<Place>)> {
         let place = |found: Receipt| (found.partition, found.offset, found.timestamp_ms);
         let stored = py.detach(|| self.with(|fleet| fleet.with_tally(|tally| tally.take_stored())));
         let told = stored.into_iter();
