@@ -46,6 +46,7 @@ int32_t ff_producer_send(void *opaque, const ff_outgoing *record, uint64_t id)
         FF_RD_KAFKA_VTYPE_KEY, record->key, record->key_len,
         FF_RD_KAFKA_VTYPE_VALUE, record->payload, record->payload_len,
         FF_RD_KAFKA_VTYPE_OPAQUE, (void *)(uintptr_t)id,
+        FF_RD_KAFKA_VTYPE_TIMESTAMP, record->timestamp_ms,
         FF_RD_KAFKA_VTYPE_HEADERS, headers,
         FF_RD_KAFKA_VTYPE_END);
     if (error != 0 && headers != NULL)
@@ -100,6 +101,13 @@ static void hear(ff_producer *self, rd_kafka_event_t *event)
     }
 }
 
+static int64_t append_time(const ff_producer *self, const rd_kafka_message_t *message)
+{
+    int kind = 0;
+    int64_t timestamp = self->rdk->message_timestamp(message, &kind);
+    return kind == FF_RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME && !self->embedded ? timestamp : -1;
+}
+
 size_t ff_producer_collect(void *opaque, int32_t timeout_ms, ff_fate *fates, size_t room)
 {
     ff_producer *self = opaque;
@@ -128,7 +136,9 @@ size_t ff_producer_collect(void *opaque, int32_t timeout_ms, ff_fate *fates, siz
          * error for whatever may not be. */
         fates[count].id = (uint64_t)(uintptr_t)message->private_;
         fates[count].error = message->err;
-        fates[count].reserved = 0;
+        fates[count].partition = message->partition;
+        fates[count].offset = message->offset;
+        fates[count].append_ms = append_time(self, message);
         if (message->err == 0)
             __atomic_store_n(&self->down, 0, __ATOMIC_RELAXED);
         count++;

@@ -10,7 +10,7 @@
 
 #include "rdkafka.h"
 
-#define FF_OUTLET_ABI 1u
+#define FF_OUTLET_ABI 2u
 #define FF_OUTLET_CAPSULE "flurry_fast.outlet.v1"
 #define FF_OUTLET_NOTES 64
 #define FF_OUTLET_NOTE_BYTES 512
@@ -23,13 +23,16 @@ typedef struct {
     size_t payload_len;
     const uint8_t *headers;
     size_t headers_len;
+    int64_t timestamp_ms; /* since the epoch */
 } ff_outgoing;
 
 /* What became of a record, once for each that `send` took. */
 typedef struct {
     uint64_t id;
     int32_t error; /* 0: in the log, on all replicas that must have it */
-    int32_t reserved;
+    int32_t partition;
+    int64_t offset; /* negative: the broker did not say, as for a repeated batch */
+    int64_t append_ms; /* where the broker stores its own time; -1: the record's is stored */
 } ff_fate;
 
 /* What crosses to Rust. Both functions may be called by any thread, `collect`
@@ -61,6 +64,7 @@ typedef struct {
     rd_kafka_event_t *event; /* of fates that are not all handed out */
     int fatal; /* librdkafka's code: nothing can be sent any more */
     int down; /* no broker can be reached, as last heard */
+    int embedded; /* librdkafka's mock: acknowledges a made-up append time, and stores the record's */
     pthread_mutex_t lock;
     size_t first, notes;
     unsigned long long lost; /* notes that nobody took in time */

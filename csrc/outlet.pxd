@@ -38,6 +38,7 @@ cdef extern from "outlet.h" nogil:
         rd_kafka_event_t *event
         int fatal
         int down
+        int embedded
         pthread_mutex_t lock
         unsigned long long lost
 

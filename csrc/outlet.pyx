@@ -43,13 +43,14 @@ cdef class Outlet:
     cdef readonly str topic
     cdef object __weakref__
 
-    def __cinit__(self, dict config not None, str topic not None):
+    def __cinit__(self, dict config not None, str topic not None, *, bint embedded=False):
         cdef char why[512]
         cdef rd_kafka_conf_t *conf
         load_library()
         memset(&self.producer, 0, sizeof(self.producer))
         pthread_mutex_init(&self.producer.lock, NULL)
         self.producer.rdk = &rdk
+        self.producer.embedded = embedded
         self.topic = topic
         conf = rdk.conf_new()
         for name, value in config.items():

@@ -51,8 +51,12 @@ typedef struct {
 #define FF_RD_KAFKA_VTYPE_KEY 5
 #define FF_RD_KAFKA_VTYPE_OPAQUE 6
 #define FF_RD_KAFKA_VTYPE_MSGFLAGS 7
+#define FF_RD_KAFKA_VTYPE_TIMESTAMP 8
 #define FF_RD_KAFKA_VTYPE_HEADERS 10
 #define FF_RD_KAFKA_MSG_F_COPY 0x2
+
+/* rd_kafka_timestamp_type_t */
+#define FF_RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME 2
 
 /* rd_kafka_resp_err_t */
 #define FF_RD_KAFKA_ERR_INVALID_ARG (-186)

@@ -780,11 +780,12 @@ class HttpFleet:
         resends: int = 0,
         resend_wait: float = 1.0,
         keep_alive: bool = False,
+        receipts: bool = False,
     ) -> Self:
         """`address`: IP:PORT; `host`: for the Host header. `devices` post at the same time, each over a connection of
         its own that it leaves open, wait `timeout` seconds for an answer, repeat a post that is closed without one up
         to four times within 100 ms, and come back `resends` times after `resend_wait` seconds with what they still
-        have. `keep_alive`: not as agents do, use connections again.
+        have. Not as agents do: `keep_alive` uses connections again, `receipts` asks where Kafka has each report.
 
         Raises ValueError for an address that is none, OSError where the system gives no thread.
         """
@@ -799,7 +800,16 @@ class HttpFleet:
         """Returns when every report is stored, dropped or given up; nothing can be posted afterwards."""
 
     def take_stored(self) -> list[int]:
-        """Numbers of the reports that were answered with 200 since the last call."""
+        """Numbers of the reports that were answered with 200 since the last call, of this or `take_receipts`."""
+
+    def take_receipts(self) -> list[tuple[int, tuple[int, int, int] | None]]:
+        """As `take_stored`, each with (partition, offset, timestamp in ms) of its record.
+
+        None where the portal did not say.
+        """
+
+    def take_lost(self) -> list[int]:
+        """Numbers of the reports that were dropped or given up since the last call."""
 
     def quantile(self, share: float, /) -> float:
         """Seconds from connecting to 200 within which this share of the stored reports was answered, to 3 %."""

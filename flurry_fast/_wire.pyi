@@ -276,8 +276,9 @@ class Outlet:
     Records go in and their fates come out by ``__ff_outlet__``, without a Python object for either.
     """
 
-    def __new__(cls, config: dict[str, Any], topic: str) -> Self:
-        """`config`: librdkafka's settings by name. Connects in the background.
+    def __new__(cls, config: dict[str, Any], topic: str, *, embedded: bool = False) -> Self:
+        """`config`: librdkafka's settings by name. Connects in the background. `embedded`: the broker is librdkafka's
+        mock, which acknowledges a made-up append time but stores the record's own.
 
         Raises ValueError with librdkafka's sentence for settings that it refuses, DrainUnavailable without access
         to it.

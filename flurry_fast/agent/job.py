@@ -34,8 +34,8 @@ class OutputFailed(FlurryFastError):
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did. `deliveries` is None for a file, `waited` (seconds for the throttle's group) without Kafka,
-    `http` (what the devices saw) without a portal."""
+    """What a run did. `deliveries` is None for a file, `waited` (seconds for the throttle's group) without Kafka or
+    without a throttle, `http` (what the devices saw) without a portal."""
 
     progress: Progress
     fleet: FleetSettings
@@ -65,7 +65,8 @@ class Summary:
                 "errors": deliveries.errors,
             }
         if self.http is not None:
-            return summary | {"http": self.http}
+            waited = {} if self.waited is None else {"throttled_seconds": round(self.waited, 3)}
+            return summary | waited | {"http": self.http}
         if deliveries is not None:
             summary |= {
                 "foreign_offsets": deliveries.foreign,
@@ -158,14 +159,9 @@ class KafkaJob(Job):
         topic = Cluster(self.kafka).describe()
         try:
             with ExitStack() as stack:
-                throttle = None
-                if self.throttle_group is not None:
-                    throttle = CommitThrottle(
-                        config, topic.name, topic.partitions, self.throttle_group, self.throttle_bytes
-                    )
-                    stack.callback(throttle.close)
+                throttle = open_throttle(self.kafka, self.throttle_group, self.throttle_bytes, stack)
                 manifest = stack.enter_context(ManifestWriter(self.manifest)) if self.manifest else None
-                view = _View(watcher, throttle)
+                view = View(watcher, throttle)
                 over = self.bounds.over(stopped)
                 producer = ReportProducer(
                     config,
@@ -176,7 +172,9 @@ class KafkaJob(Job):
                     waits=view.waits,
                     embedded=self.kafka.bootstrap is None,
                 )
-                summary = self._send(fleet, producer, over, lambda progress: view.moves(progress, producer.deliveries))
+                summary = self._send(
+                    fleet, producer, over, lambda progress: view.moves(progress, producer.deliveries.acked)
+                )
                 view.ends()
         except KafkaException as error:
             raise KafkaUnavailable(f"Reports can not be sent to {topic.name}: {error.args[0].str()}.") from None
@@ -186,8 +184,19 @@ class KafkaJob(Job):
         return replace(summary, interrupted=stopped(), deliveries=producer.deliveries, waited=waited)
 
 
-class _View:
-    """What a watcher hears of a run to Kafka."""
+def open_throttle(kafka: Kafka, group: str | None, max_bytes: int, stack: ExitStack) -> CommitThrottle | None:
+    """One that `stack` closes; None without a group. Raises KafkaUnavailable, TopicMissing, BrokerNotRunning,
+    KafkaException."""
+    if group is None:
+        return None
+    topic = Cluster(kafka).describe()
+    throttle = CommitThrottle(client_config(kafka), topic.name, topic.partitions, group, max_bytes)
+    stack.callback(throttle.close)
+    return throttle
+
+
+class View:
+    """What a watcher hears of a run to Kafka or to a portal."""
 
     def __init__(self, watcher: Watcher, throttle: CommitThrottle | None) -> None:
         self._watcher = watcher
@@ -195,16 +204,19 @@ class _View:
         self._progress = Progress()
         self._acked = 0
 
-    def moves(self, progress: Progress, deliveries: Deliveries) -> None:
-        self._progress, self._acked = progress, deliveries.acked
+    def moves(self, progress: Progress, acked: int) -> None:
+        """After every chunk; `acked`: reports that are acknowledged so far."""
+        self._progress, self._acked = progress, acked
         if self._watcher.due():
             self._watcher.show(self._state())
 
     def waits(self) -> None:
+        """While the throttle's group, or room, is waited for."""
         if self._watcher.due():
             self._watcher.show(self._state(self._throttle.group if self._throttle else None))
 
     def ends(self) -> None:
+        """When all is over."""
         self._watcher.show(self._state())
 
     def _state(self, waiting_for: str | None = None) -> State:

@@ -23,7 +23,9 @@ class _Partition:
     committed: int = 0
     end: int = 0
     uncommitted: int = 0
-    records: deque[tuple[int, int]] = field(default_factory=deque)  # (offset, bytes up to it), by offset
+    records: deque[tuple[int, int]] = field(
+        default_factory=deque
+    )  # (offset, bytes up to it), as acknowledged: about by offset
 
     def stored(self, offset: int, size: int) -> None:
         self.end = max(self.end, offset + 1)

@@ -96,9 +96,10 @@ def command(
 ) -> None:
     """Watch all of it run for about a minute, be killed, and be exact.
 
-    Broker, consumer and simulated devices run as processes of their own; the consumer is killed with kill -9 on the
-    way. Then every counter is compared with an independent count of what was sent. Exits with 1 if one is not exact.
-    With --stack, broker, counters and archive are real Kafka, HBase and HDFS (flurry-fast stack).
+    Broker, portal, consumer and simulated devices, which post to the portal, run as processes of their own; the
+    consumer is killed with kill -9 on the way. Then every counter is compared with an independent count of what was
+    sent. Exits with 1 if one is not exact. With --stack, broker, counters and archive are real Kafka, HBase and HDFS
+    (flurry-fast stack).
     """
     # Here, so that `flurry-fast demo --help` is quick.
     from flurry_fast.demo.perform import find_captures, next_steps, perform

@@ -117,7 +117,7 @@ _target_options = _all_of(
     click.option(
         "--throttle-group",
         metavar="GROUP",
-        help="Send no faster than GROUP commits  [default: kafka.group, for the embedded broker]",
+        help="Send no faster than GROUP commits  [default: kafka.group, for the embedded broker; nobody, with --http]",
     ),
     click.option(
         "--throttle-bytes",
@@ -179,13 +179,20 @@ def _job(settings: Settings, fleet: FleetSettings, bounds: Bounds, options: dict
             raise click.UsageError("--http and --out exclude each other.")
         return FileJob(fleet, options["captures"], bounds, options["out"], options["manifest"])
     if options["http"] is not None:
-        for name in ("broker", "bootstrap", "topic", "throttle_group", "no_throttle"):
+        for name in ("broker", "bootstrap", "topic", "no_throttle"):
             if options[name]:
                 raise click.UsageError(
                     f"--{name.replace('_', '-')} and --http exclude each other: the portal knows Kafka."
                 )
-        names = ("manifest", "connections", "resends", "resend_wait", "keep_alive")
-        return HttpJob(fleet, options["captures"], bounds, options["http"], *(options[name] for name in names))
+        names = ("manifest", "connections", "resends", "resend_wait", "keep_alive", "throttle_group", "throttle_bytes")
+        return HttpJob(
+            fleet,
+            options["captures"],
+            bounds,
+            options["http"],
+            kafka=settings.kafka,
+            **{name if name != "connections" else "devices": options[name] for name in names},
+        )
     if options["broker"] and options["bootstrap"]:
         raise click.UsageError("--broker and --bootstrap exclude each other.")
     if options["no_throttle"] and options["throttle_group"]:

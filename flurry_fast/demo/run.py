@@ -12,6 +12,7 @@ from flurry_fast.demo.children import POLL_SECONDS, Child, Children
 from flurry_fast.demo.ground import Ground
 from flurry_fast.demo.options import DemoOptions
 from flurry_fast.demo.screen import BUSIEST, Picture, Screen
+from flurry_fast.demo.settings import GROUP
 from flurry_fast.demo.watch import Kill, Sample, Watch
 from flurry_fast.demo.workspace import Workspace
 from flurry_fast.errors import FlurryFastError
@@ -19,8 +20,9 @@ from flurry_fast.errors import FlurryFastError
 TICK_SECONDS = 0.2
 MALFORMED, HOSTILE = "0.01", "0.002"  # shares of reports that cannot be read, and of those that mean harm
 TIMES = {1: "once", 2: "twice"}
+DEVICES = 64  # that post at the same time
 THROTTLE = "4MiB"  # uncommitted bytes a partition: the embedded broker keeps 5 MiB
-START_SECONDS = 30.0  # until the broker answers
+START_SECONDS = 30.0  # until the broker or the portal answers
 STALL_SECONDS = 60.0  # without anything new becoming durable
 DRAIN_SECONDS = 60.0
 
@@ -39,7 +41,7 @@ class Story:
 
 
 class Stage:
-    """Runs broker, consumer and simulator, kills the consumer on the way, and leaves when everything is durable."""
+    """Runs broker, portal, consumer and devices, kills the consumer on the way; leaves when everything is durable."""
 
     def __init__(
         self,
@@ -59,21 +61,23 @@ class Stage:
         self._kills: list[Kill] = []
         self._spared_until = 0.0
         self._broker: Child | None = None
+        self._portal: Child | None = None
         self._simulator: Child | None = None
         self._consumer: Child | None = None
 
     def run(self) -> Story:
         """Everything up to the consumer's clean end. Raises ChildFailed or DemoStalled."""
         if self._ground.embedded:
-            self._screen.phase("Starting the embedded broker, the consumer and the simulated devices")
+            self._screen.phase("Starting the embedded broker, the portal, the consumer and the simulated devices")
             self._start_broker()
         else:
-            self._screen.phase("Starting the consumer and the simulated devices")
+            self._screen.phase("Starting the portal, the consumer and the simulated devices")
         self._start_consumer()
-        self._start_simulator()
+        self._start_simulator(self._start_portal())
         self._screen.phase(self._traffic_sentence())
         self._run_traffic()
-        self._screen.phase("Everything is sent: waiting until it is durable")
+        self._screen.phase("Everything is sent: the portal drains and leaves; waiting until all is durable")
+        self._end_portal()
         self._run_until_durable()
         self._screen.phase("Everything is durable: the consumer drains and leaves")
         self._end_consumer()
@@ -94,12 +98,34 @@ class Stage:
     def _start_consumer(self) -> None:
         self._consumer = self._children.start("consumer", "consume", "--config", str(self._workspace.config))
 
-    def _start_simulator(self) -> None:
+    def _start_portal(self) -> str:
+        """The portal's URL, once it listens."""
+        self._portal = self._children.start("portal", "portal", "--config", str(self._workspace.config))
+        deadline = time.monotonic() + START_SECONDS
+        while (status := self._watch.portal_status(self._portal.pid)).get("phase") != "running":
+            self._portal.check()
+            if time.monotonic() > deadline:
+                raise self._portal.failure(f"did not listen within {START_SECONDS:.0f} s")
+            time.sleep(POLL_SECONDS)
+        url = f"http://{status['address']}"
+        self._screen.say(f"devices post to the portal at {url}")
+        return url
+
+    def _end_portal(self) -> None:
+        """Before the broker ends, so that it has nothing to complain of."""
+        assert self._portal is not None
+        self._portal.expect_clean_exit(DRAIN_SECONDS)
+        self._portal = None
+
+    def _start_simulator(self, portal: str) -> None:
         options = self._options
         arguments = ["--config", str(self._workspace.config), "--seed", str(options.seed)]
+        arguments += ["--http", portal, "--connections", str(DEVICES)]
         arguments += ["--apps", str(options.apps), "--rate", str(options.rate)]
         arguments += ["--reports", str(options.reports), "--manifest", str(self._workspace.manifest)]
-        arguments += ["--throttle-bytes", THROTTLE, "--malformed", MALFORMED, "--hostile", HOSTILE]
+        arguments += ["--malformed", MALFORMED, "--hostile", HOSTILE]
+        if self._ground.embedded:
+            arguments += ["--throttle-group", GROUP, "--throttle-bytes", THROTTLE]
         if options.captures is not None:
             arguments += ["--captures", str(options.captures)]
         self._simulator = self._children.start("simulator", "simulate", *arguments)
@@ -179,13 +205,15 @@ class Stage:
         return code is None
 
     def _tick(self) -> None:
-        """Waits a moment, looks, shows. Raises ChildFailed if broker or consumer are gone."""
+        """Waits a moment, looks, shows. Raises ChildFailed if broker, portal or consumer are gone."""
         time.sleep(TICK_SECONDS)
         assert self._consumer is not None
         if self._broker is not None:
             self._broker.check()
+        if self._portal is not None:
+            self._portal.check()
         self._consumer.check()
-        sample = self._watch.sample(self._consumer.pid)
+        sample = self._watch.sample(self._consumer.pid, self._portal.pid if self._portal else None)
         self._note_return(sample)
         picture = self._picture
         picture.sample = sample

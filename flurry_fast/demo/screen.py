@@ -155,9 +155,11 @@ def _figures(picture: Picture) -> Table:
     if sample is None:
         return table
     state = Text("running", style="green") if sample.up else Text("starting", style="bold red")
+    portal = Text("running", style="green") if sample.portal else Text("not running", style="dim")
+    table.add_row("devices posting", f"{sample.connections:,}", "portal", portal)
     table.add_row("reports/s", f"[bold]{picture.reports_per_second:,.0f}", "consumer", state)
     table.add_row("data points/s", f"[bold]{picture.data_points_per_second:,.0f}", "blocks held", f"{sample.blocks:,}")
-    table.add_row("reports sent", f"{sample.sent:,}", "counter flushes", f"{sample.flushes:,}")
+    table.add_row("answered with 200", f"{sample.sent:,}", "counter flushes", f"{sample.flushes:,}")
     table.add_row("durable", f"{sample.durable:,}", "archive files", f"{sample.files:,}")
     table.add_row("lag, reports", f"{sample.lag:,}", "unreadable", f"{sample.unreadable:,}")
     for kill in picture.kills:

@@ -7,6 +7,8 @@ import json
 from flurry_fast.demo.ground import Ground
 from flurry_fast.demo.workspace import Workspace
 
+GROUP = "flurry-fast-demo"
+
 
 def write_config(workspace: Workspace, ground: Ground) -> None:
     """Ages are short, so that a minute shows many flushes and files."""
@@ -20,9 +22,13 @@ def write_config(workspace: Workspace, ground: Ground) -> None:
         f"""# Written by `flurry-fast demo`. Ages are short, so that a minute shows many flushes and files.
 [kafka]
 {where}
-group = "flurry-fast-demo"
+group = "{GROUP}"
 # How soon the partitions of a killed consumer go to the next one.
 session_timeout = 3.0
+
+[portal]
+port = 0
+status_file = {text(str(root / "portal.json"))}
 
 [consume]
 status_file = {text(str(root / "consumer.json"))}

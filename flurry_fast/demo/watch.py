@@ -1,4 +1,4 @@
-"""What is going on, from the outside: the manifest's growth and the consumer's status file."""
+"""What is going on, from the outside: the manifest's growth, the portal's and the consumer's status files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from flurry_fast.demo.workspace import Workspace
@@ -22,7 +23,7 @@ class Sample:
     """One look. Counts only grow; `at` is seconds since the demo's first look."""
 
     at: float
-    sent: int  # reports that the broker has acknowledged to the simulator
+    sent: int  # reports that the portal has answered with 200: Kafka has acknowledged them
     durable: int  # reports below the consumer group's commits: every sink has them
     absorbed: int  # reports folded, those read again after a kill included
     data_points: int
@@ -31,6 +32,8 @@ class Sample:
     files: int
     blocks: int  # in the consumer's memory now
     up: bool  # whether the running consumer owns partitions and knows where it reads
+    portal: bool = False  # whether it takes reports
+    connections: int = 0  # of devices that are posting
 
     @property
     def lag(self) -> int:
@@ -86,10 +89,11 @@ class Watch:
         """Seconds since the first look."""
         return time.monotonic() - self._began
 
-    def sample(self, consumer_pid: int | None) -> Sample:
-        """Looks once. `consumer_pid` is the process that should be running."""
+    def sample(self, consumer_pid: int | None, portal_pid: int | None = None) -> Sample:
+        """Looks once. `consumer_pid` and `portal_pid` are the processes that should be running."""
         self._count_sent()
         self._read_status(consumer_pid)
+        portal = self.portal_status(portal_pid)
         sample = Sample(
             at=self.now(),
             sent=self._sent,
@@ -101,6 +105,8 @@ class Watch:
             files=self._totals.of("archive_files"),
             blocks=int(self._status.get("blocks", 0)),
             up=self._status.get("pid") == consumer_pid and self._reads(),
+            portal=portal.get("phase") == "running",
+            connections=int(portal.get("open", 0)),
         )
         self.samples.append(sample)
         return sample
@@ -118,6 +124,11 @@ class Watch:
         """The apps that sent most reports, by their keys on the messages."""
         return [(key.decode("utf-8", "replace"), reports) for key, reports in self._apps.most_common(apps)]
 
+    def portal_status(self, pid: int | None) -> Mapping[str, Any]:
+        """What the portal of that process says of itself; empty: nothing yet."""
+        status = _status(self._workspace.portal_status)
+        return status if pid is not None and status.get("pid") == pid else {}
+
     def _reads(self) -> bool:
         places = self._status.get("partitions", {}).values()
         return self._status.get("phase") == "running" and any(place.get("next") is not None for place in places)
@@ -134,9 +145,8 @@ class Watch:
             return
 
     def _read_status(self, consumer_pid: int | None) -> None:
-        try:
-            status = json.loads(self._workspace.consumer_status.read_bytes())
-        except (FileNotFoundError, ValueError):
+        status = _status(self._workspace.consumer_status)
+        if not status:
             return
         if consumer_pid is not None and status.get("pid") != consumer_pid:
             return  # of a process that was killed
@@ -144,3 +154,11 @@ class Watch:
         self._totals.update(status["pid"], {name: int(status.get(name, 0)) for name in self.COUNTED})
         for partition, at in status.get("partitions", {}).items():
             self._durable[partition] = max(self._durable.get(partition, 0), at.get("committed") or 0)
+
+
+def _status(path: Path) -> Mapping[str, Any]:
+    try:
+        found: Mapping[str, Any] = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found

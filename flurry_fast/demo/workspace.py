@@ -20,6 +20,7 @@ MADE = (
     "archive",
     "manifest.jsonl",
     "manifest.complete",
+    "portal.json",
     "consumer.json",
     "simulator.json",
     "verdict.json",
@@ -59,13 +60,17 @@ class Workspace:
 
     @property
     def manifest(self) -> Path:
-        """What was truly sent, one JSON line a report."""
+        """What was answered with 200, and where Kafka has it, one JSON line a report."""
         return self.root / "manifest.jsonl"
 
     @property
     def manifest_complete(self) -> Path:
         """There once nothing is appended to the manifest any more."""
         return self.root / "manifest.complete"
+
+    @property
+    def portal_status(self) -> Path:
+        return self.root / "portal.json"
 
     @property
     def consumer_status(self) -> Path:

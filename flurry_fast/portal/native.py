@@ -106,6 +106,6 @@ def producer_config(settings: Settings) -> dict[str, Any]:
 def open_outlet(settings: Settings) -> Outlet:
     """A producer to the topic of the settings; nothing is sent yet. Raises ConfigError for what librdkafka refuses."""
     try:
-        return Outlet(producer_config(settings), settings.kafka.topic)
+        return Outlet(producer_config(settings), settings.kafka.topic, embedded=settings.kafka.bootstrap is None)
     except ValueError as error:
         raise ConfigError([ConfigProblem("settings", "kafka.librdkafka", str(error).rstrip("."))]) from None

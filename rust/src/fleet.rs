@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flurry_portal::client::{Fleet, Settings};
+use flurry_portal::receipt::Receipt;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -13,6 +14,9 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<HttpFleet>()
 }
+
+/// (partition, offset, timestamp in ms)
+type Place = (i32, i64, i64);
 
 /// See `_core.pyi`.
 #[pyclass(module = "flurry_fast._core", frozen)]
@@ -27,8 +31,9 @@ impl HttpFleet {
 #[pymethods]
 impl HttpFleet {
     #[new]
+    #[allow(clippy::too_many_arguments)] // keywords in Python
     #[pyo3(signature = (address, *, host, devices = 256, timeout = 15.0, resends = 0, resend_wait = 1.0,
-                        keep_alive = false))]
+                        keep_alive = false, receipts = false))]
     fn new(
         address: &str,
         host: String,
@@ -37,6 +42,7 @@ impl HttpFleet {
         resends: u32,
         resend_wait: f64,
         keep_alive: bool,
+        receipts: bool,
     ) -> PyResult<Self> {
         let refused = |error: &dyn std::fmt::Display| PyValueError::new_err(error.to_string());
         let address: SocketAddr = address.parse().map_err(|error| refused(&error))?;
@@ -49,6 +55,7 @@ impl HttpFleet {
             resends,
             resend_wait: seconds(resend_wait)?,
             keep_alive,
+            receipts,
         };
         let fleet =
             Fleet::start(settings).map_err(|error| PyOSError::new_err(error.to_string()))?;
@@ -76,7 +83,20 @@ impl HttpFleet {
     }
 
     fn take_stored(&self, py: Python<'_>) -> Vec<u64> {
-        py.detach(|| self.with(|fleet| fleet.with_tally(|tally| tally.take_stored())))
+        let stored = py.detach(|| self.with(|fleet| fleet.with_tally(|tally| tally.take_stored())));
+        stored.into_iter().map(|(number, _)| number).collect()
+    }
+
+    fn take_receipts(&self, py: Python<'_>) -> Vec<(u64, Option<Place>)> {
+        let place = |found: Receipt| (found.partition, found.offset, found.timestamp_ms);
+        let stored = py.detach(|| self.with(|fleet| fleet.with_tally(|tally| tally.take_stored())));
+        let told = stored.into_iter();
+        told.map(|(number, receipt)| (number, receipt.map(place)))
+            .collect()
+    }
+
+    fn take_lost(&self, py: Python<'_>) -> Vec<u64> {
+        py.detach(|| self.with(|fleet| fleet.with_tally(|tally| tally.take_lost())))
     }
 
     #[pyo3(signature = (share, /))]

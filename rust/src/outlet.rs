@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use flurry_portal::outlet::{Fate, Fates, NotTaken, Outgoing, Outlet};
+use flurry_portal::outlet::{Fate, Fates, NotTaken, Outgoing, Outlet, Place};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
 const CAPSULE: &CStr = c"flurry_fast.outlet.v1";
-const ABI: u32 = 1;
+const ABI: u32 = 2;
 /// Fates of one call: more wait in librdkafka.
 const ROOM: usize = 1024;
 const WAIT_MS: i32 = 100;
@@ -24,6 +24,7 @@ struct RawOutgoing {
     payload_len: usize,
     headers: *const u8,
     headers_len: usize,
+    timestamp_ms: i64,
 }
 
 #[repr(C)]
@@ -31,7 +32,9 @@ struct RawOutgoing {
 struct RawFate {
     id: u64,
     error: i32,
-    reserved: i32,
+    partition: i32,
+    offset: i64,
+    append_ms: i64,
 }
 
 #[repr(C)]
@@ -45,7 +48,7 @@ struct RawOutlet {
 
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(
-    size_of::<RawOutgoing>() == 48 && size_of::<RawFate>() == 16 && size_of::<RawOutlet>() == 32
+    size_of::<RawOutgoing>() == 56 && size_of::<RawFate>() == 32 && size_of::<RawOutlet>() == 32
 );
 
 /// An outlet of Python's, held open.
@@ -74,6 +77,7 @@ impl Outlet for Sender {
             payload_len: record.payload.len(),
             headers: record.headers.as_ptr(),
             headers_len: record.headers.len(),
+            timestamp_ms: record.timestamp_ms,
         };
         // SAFETY: the capsule keeps `this`; the slices outlive the call, which copies them.
         let code = unsafe { (self.0.send)(self.0.this, &raw, id) };
@@ -131,7 +135,11 @@ impl Drop for Collector {
 fn fate(raw: &RawFate) -> Fate {
     Fate {
         id: raw.id,
-        stored: raw.error == 0,
+        stored: (raw.error == 0).then_some(Place {
+            partition: raw.partition,
+            offset: raw.offset,
+            append_ms: (raw.append_ms >= 0).then_some(raw.append_ms),
+        }),
     }
 }
 

@@ -83,6 +83,13 @@ def test_every_counter_is_exact_after_a_kill(finished: Finished) -> None:
     assert "kill -9 of consumer" in finished.output
 
 
+def test_the_devices_were_answered_by_the_portal(finished: Finished) -> None:
+    assert "devices post to the portal at http://127.0.0.1:" in finished.output
+    portal = json.loads(finished.workspace.portal_status.read_text())
+    assert portal["records"] == finished.verdict["comparison"]["reports"]
+    assert (portal["phase"], portal["not_stored"], portal["open"]) == ("ended", {}, 0)
+
+
 def test_the_captures_came_first(finished: Finished) -> None:
     captures = {google_crc32c.value(path.read_bytes()) for path in CAPTURES.glob("*/*.bin")}
     lines = [json.loads(line) for line in finished.workspace.manifest.read_bytes().splitlines()]
@@ -90,7 +97,8 @@ def test_the_captures_came_first(finished: Finished) -> None:
     assert len(real) == 245
     for partition in {line["partition"] for line in lines}:
         offsets = sorted(offset for owner, offset in real if owner == partition)
-        assert offsets == list(range(len(offsets)))
+        # Those overtake each other that post at the same time; by a second at most.
+        assert max(offsets, default=0) < len(offsets) + RATE
 
 
 def test_the_charts_are_pictures(finished: Finished) -> None:

@@ -13,7 +13,7 @@ from flurry_fast.demo.watch import Sample
 PICTURE = Picture(
     phase="Sending",
     done=0.42,
-    sample=Sample(12.0, 24_000, 22_500, 25_000, 300_000, 7, 11, 9, 1_234, up=True),
+    sample=Sample(12.0, 24_000, 22_500, 25_000, 300_000, 7, 11, 9, 1_234, up=True, portal=True, connections=37),
     reports_per_second=1_999.6,
     data_points_per_second=26_000.0,
     rates=[(0.0, False), (1_000.0, False), (500.0, True), (2_000.0, False)],
@@ -35,6 +35,8 @@ def test_the_live_view_shows_every_figure() -> None:
         "1,500",
         "1,234",
         "KEY[red]",
+        "portal",
+        "37",
         "8.1 s",
         "✗",
         "42%",

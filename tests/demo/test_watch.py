@@ -40,6 +40,18 @@ def test_adds_up_what_consumers_did_before_they_were_killed(tmp_path: Path) -> N
     assert (sample.absorbed, sample.durable, sample.lag, sample.files, sample.up) == (6, 4, 0, 2, True)
 
 
+def test_the_portal_speaks_for_itself_only(tmp_path: Path) -> None:
+    workspace = prepare(tmp_path / "run")
+    watch = Watch(workspace)
+    assert watch.portal_status(7) == {}
+    workspace.portal_status.write_text(json.dumps({"pid": 7, "phase": "running", "open": 3, "address": "x:1"}))
+    sample = watch.sample(None, 7)
+    assert (sample.portal, sample.connections) == (True, 3)
+    for other in (8, None):  # of a portal that is gone
+        sample = watch.sample(None, other)
+        assert (sample.portal, sample.connections) == (False, 0)
+
+
 def test_a_status_that_is_no_status_changes_nothing(tmp_path: Path) -> None:
     workspace = prepare(tmp_path / "run")
     watch = Watch(workspace)

@@ -14,7 +14,7 @@ from doors import Door
 
 from flurry_fast.broker import EmbeddedBroker
 
-TOPICS = {**{f"t{number}": 4 for number in range(12)}, "shared": 4, "strict": 4}
+TOPICS = {**{f"t{number}": 4 for number in range(20)}, "shared": 4, "strict": 4}
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,27 @@ def test_a_stored_report_leaves_its_device(agent: Agent, door: Door, broker: Emb
     for record in records:
         assert record.key() == message_key(agent.report)
         assert record.headers() == [("protocol", protocol), ("address", b"127.0.0.0")]
+
+
+def test_a_receipt_says_where_the_report_is_to_those_that_ask(
+    door: Door, broker: EmbeddedBroker, topic: str, tmp_path: Path
+) -> None:
+    agent = AGENTS[0]
+    assert b"ortal-" not in agent.post(door)
+    assert b"ortal-" not in agent.post(door, "Portal-Accepts: status")
+    with Door(tmp_path, broker, topic) as fresh:
+        bodies = [agent.report for agent in AGENTS] + [b"no report"]
+        told = []
+        for body in bodies:
+            answer = headers_of(fresh.send(request(body, "Portal-Accepts: status, receipt")))
+            told.append((tuple(int(part) for part in answer["Portal-Record"].split("/")), body))
+    stored = [
+        ((record.partition(), record.offset(), record.timestamp()[1]), record.value())
+        for record in read_topic(broker, topic)
+    ]
+    assert sorted(told) == sorted(stored)
+    now = time.time() * 1000
+    assert all(now - 120_000 < place[2] <= now for place, _ in told)
 
 
 def test_http_1_0_is_answered(door: Door) -> None:

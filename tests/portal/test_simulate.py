@@ -14,12 +14,20 @@ from pathlib import Path
 import google_crc32c
 import pytest
 from click.testing import CliRunner
-from doors import ROOT, Door, payloads
+from confluent_kafka import Message
+from doors import ROOT, Door, read_topic, request
 
 from flurry_fast._core import HttpFleet, decode_json
-from flurry_fast.agent.http import NoSuchPortal, Portal
+from flurry_fast.agent.http import HttpTarget, NoSuchPortal, Portal
+from flurry_fast.agent.manifest import ManifestWriter
+from flurry_fast.agent.simulator import Chunk
 from flurry_fast.broker import EmbeddedBroker
 from flurry_fast.cli.simulate import command
+from flurry_fast.verify.count import CountError
+from flurry_fast.verify.manifest import count_manifest
+from flurry_fast.verify.plan import CountedPlan
+
+PLAN = (ROOT / "flurry_fast/plans/default.toml").read_text()
 
 
 def simulate(*arguments: str, folder: Path) -> tuple[int, str, str]:
@@ -58,11 +66,63 @@ def test_the_manifest_is_what_was_acknowledged(tmp_path: Path, broker: EmbeddedB
     assert summary["http"]["stored"] == 400
     assert 0 < summary["http"]["latency_seconds"]["p50"] <= summary["http"]["latency_seconds"]["p99.9"]
     lines = [json.loads(line) for line in manifest.read_text().splitlines()]
-    stored = payloads(broker, topic)
-    assert Counter((line["crc32c"], line["bytes"]) for line in lines) == Counter(
-        (google_crc32c.value(body), len(body)) for body in stored.elements()
-    )
-    assert {line["offset"] for line in lines} == {None}
+    assert sorted(
+        (line["partition"], line["offset"], line["timestamp_ms"], line["crc32c"], line["bytes"]) for line in lines
+    ) == sorted(map(as_told, read_topic(broker, topic)))
+    # Nothing lacks, so that the independent count takes it.
+    assert count_manifest(manifest, CountedPlan.parse(PLAN)).reports == 400
+
+
+def as_told(record: Message) -> tuple[int | None, int | None, int, int, int]:
+    """What a manifest says of a record."""
+    body = record.value() or b""
+    return record.partition(), record.offset(), record.timestamp()[1], google_crc32c.value(body), len(body)
+
+
+def test_a_report_whose_answer_was_lost_is_a_hole_that_is_told(
+    tmp_path: Path, bodies: list[bytes], broker: EmbeddedBroker, topic: str
+) -> None:
+    manifest = tmp_path / "sent.jsonl"
+    with Door(tmp_path, broker, topic) as door, ManifestWriter(manifest) as writer:
+        # The same report all the time: one partition.
+        assert door.send(request(bodies[0])).startswith(b"HTTP/1.1 200 ")
+        fleet = HttpFleet("{}:{}".format(*door.address), host="x", receipts=True)
+        target = HttpTarget(fleet, writer)
+        target.send(Chunk([b"k"] * 3, [bodies[0]] * 3))
+        target.finish()
+        assert writer.lines == 3
+    with pytest.raises(CountError, match="offset 0 is not in the manifest, but 3 later ones are"):
+        count_manifest(manifest, CountedPlan.parse(PLAN))
+
+
+def test_does_not_run_away_from_a_group_that_is_named(tmp_path: Path, broker: EmbeddedBroker, topic: str) -> None:
+    """Nobody commits: the run stays below the bound, and ends when it is told to."""
+    with Door(tmp_path, broker, topic) as door:
+        url = "http://{}:{}".format(*door.address)
+        kafka = ("--set", f"kafka.broker_file={broker.path}", "--set", f"kafka.topic={topic}")
+        bound = ("--throttle-group", "nobody", "--throttle-bytes", "64KiB", "--duration", "3", "--json")
+        code, out, said = simulate("--http", url, *kafka, *bound, folder=tmp_path)
+        assert code == 0, said
+    summary = json.loads(out)
+    assert summary["throttled_seconds"] > 0
+    sizes = Counter[int | None]()
+    for record in read_topic(broker, topic):
+        sizes[record.partition()] += len(record.value() or b"")
+    longest = 8 * 2**10
+    assert 32 * 2**10 < max(sizes.values()) < 64 * 2**10 + longest
+
+
+def test_without_a_place_nothing_can_be_compared(tmp_path: Path, bodies: list[bytes]) -> None:
+    """An answer of somebody who gives no receipts."""
+    manifest = tmp_path / "sent.jsonl"
+    plain = Scripted(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nPortal-Record: 1/x/3\r\n\r\n")
+    with ManifestWriter(manifest) as writer:
+        target = HttpTarget(HttpFleet(plain.address, host="x", receipts=True), writer)
+        target.send(Chunk([b"k"], [bodies[0]]))
+        target.finish()
+    assert json.loads(manifest.read_text())["offset"] is None
+    with pytest.raises(CountError, match="has no partition"):
+        count_manifest(manifest, CountedPlan.parse(PLAN))
 
 
 def test_nobody_is_there(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ use http_body_util::{Empty, Full, combinators::UnsyncBoxBody};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
+use crate::receipt::{self, Receipt};
+
 pub(crate) type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
 /// The connection is closed, and nothing is said.
@@ -21,7 +23,8 @@ impl std::fmt::Display for Silence {
 impl std::error::Error for Silence {}
 
 /// The request header by which a client says what it understands: `status`
-/// (a status other than 200 means: not stored, keep it) and `keep-alive`.
+/// (a status other than 200 means: not stored, keep it), `keep-alive` and
+/// `receipt` (tell with 200 where the log has it).
 const ACCEPTS: HeaderName = HeaderName::from_static("portal-accepts");
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
@@ -31,6 +34,7 @@ const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
 pub(crate) struct Accepts {
     pub(crate) status: bool,
     pub(crate) keep_alive: bool,
+    pub(crate) receipt: bool,
 }
 
 impl Accepts {
@@ -41,6 +45,7 @@ impl Accepts {
                 match token.trim_ascii() {
                     b"status" => found.status = true,
                     b"keep-alive" => found.keep_alive = true,
+                    b"receipt" => found.receipt = true,
                     _ => {}
                 }
             }
@@ -50,8 +55,12 @@ impl Accepts {
 }
 
 /// `200 OK`, said here and nowhere else: the log has the report.
-pub(crate) fn stored(keep: bool) -> Response<Body> {
-    empty(StatusCode::OK, keep)
+pub(crate) fn stored(keep: bool, receipt: Option<Receipt>) -> Response<Body> {
+    let mut response = empty(StatusCode::OK, keep);
+    if let Some(value) = receipt.and_then(|found| HeaderValue::try_from(found.to_string()).ok()) {
+        response.headers_mut().insert(receipt::HEADER, value);
+    }
+    response
 }
 
 /// A report is not stored: silence, or a status for those that asked for it.

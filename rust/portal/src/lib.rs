@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod outlet;
+pub mod receipt;
 pub mod server;
 pub mod settings;
 pub mod stats;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
@@ -17,6 +17,7 @@ use crate::envelope::{Envelope, sender, shown};
 use crate::gate::Gate;
 use crate::intake::{self, Intake};
 use crate::outlet::{Outgoing, Pending};
+use crate::receipt::Receipt;
 use crate::room::Room;
 use crate::settings::Settings;
 use crate::stats::{Outcome, Stats, Told};
@@ -99,9 +100,9 @@ impl Portal {
         let accepts = Accepts::of(&head.headers);
         let from = self.address_of(peer, &head.headers);
         let mut seen = Seen::default();
-        let outcome = match self.store(from, body, &mut seen).await {
-            Ok(()) => Outcome::Stored,
-            Err(outcome) => outcome,
+        let (outcome, receipt) = match self.store(from, body, &mut seen).await {
+            Ok(receipt) => (Outcome::Stored, receipt),
+            Err(outcome) => (outcome, None),
         };
         let number = self.stats.ended(outcome);
         self.tell(number, outcome, seen, started, from);
@@ -111,7 +112,7 @@ impl Portal {
             let keep = accepts.keep_alive
                 && peer.requests.get() < self.settings.keep_alive_requests
                 && !self.flags.draining.load(Relaxed);
-            return Ok(answer::stored(keep));
+            return Ok(answer::stored(keep, receipt.filter(|_| accepts.receipt)));
         }
         let status = match outcome {
             Outcome::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -129,8 +130,13 @@ impl Portal {
         answer::refused(accepts, status)
     }
 
-    /// Returns when the log has the report.
-    async fn store(&self, from: IpAddr, body: Incoming, seen: &mut Seen) -> Result<(), Outcome> {
+    /// Returns when the log has the report; where, if the broker said so.
+    async fn store(
+        &self,
+        from: IpAddr,
+        body: Incoming,
+        seen: &mut Seen,
+    ) -> Result<Option<Receipt>, Outcome> {
         self.gate.address(from, &self.settings, Instant::now())?;
         let Intake { body, memory } = intake::read(body, &self.room, &self.settings).await?;
         let sender = sender(&body);
@@ -144,21 +150,21 @@ impl Portal {
             key: &envelope.key,
             payload: &body,
             headers: &envelope.headers,
+            timestamp_ms: now_ms(),
         };
         let told = self
             .pending
             .send(&record, memory)
             .map_err(|_| Outcome::Overload)?;
         drop((body, envelope)); // the outlet has a copy
-        match timeout(self.settings.answer_timeout, told).await {
-            Ok(Ok(true)) => {}
-            _ => return Err(Outcome::Unstored),
-        }
+        let Ok(Ok(Some(receipt))) = timeout(self.settings.answer_timeout, told).await else {
+            return Err(Outcome::Unstored);
+        };
         self.stats.stored_bytes.fetch_add(seen.bytes, Relaxed);
         if seen.protocol.is_none() {
             self.stats.unreadable.fetch_add(1, Relaxed);
         }
-        Ok(())
+        Ok(receipt)
     }
 
     /// Agents repeat a post that was closed at once, up to four times within
@@ -198,4 +204,11 @@ impl Portal {
             address: shown(from, self.settings.address_header),
         });
     }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
 }

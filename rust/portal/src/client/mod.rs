@@ -42,6 +42,8 @@ pub struct Settings {
     pub resend_wait: Duration,
     /// Not as agents do: ask for more than one request a connection.
     pub keep_alive: bool,
+    /// Nor this: ask where the log has each report.
+    pub receipts: bool,
 }
 
 /// A fleet that posts. Reports are given by `post` and numbered from 0.
@@ -142,11 +144,13 @@ async fn deliver(line: &Line, number: u64, report: &Bytes, tally: &Mutex<Tally>)
                 sleep(REPEAT_PAUSE).await;
             }
             match line.post(protocol, report).await {
-                Reply::Status(200, after) => return count(&|tally| tally.stored(number, after)),
-                Reply::Status(..) if protocol >= TRUSTS_ANY_STATUS => {
-                    return count(&|tally| tally.dropped += 1);
+                Reply::Stored(receipt, after) => {
+                    return count(&|tally| tally.stored(number, receipt, after));
                 }
-                Reply::Status(..) => {
+                Reply::Refused if protocol >= TRUSTS_ANY_STATUS => {
+                    return count(&|tally| tally.dropped(number));
+                }
+                Reply::Refused => {
                     count(&|tally| tally.statuses += 1);
                     break; // kept until the next occasion
                 }
@@ -162,5 +166,5 @@ async fn deliver(line: &Line, number: u64, report: &Bytes, tally: &Mutex<Tally>)
             }
         }
     }
-    count(&|tally| tally.given_up += 1);
+    count(&|tally| tally.given_up(number));
 }

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Settings;
+use crate::receipt::{self, Receipt};
 
 /// Agents wait so long for `100 Continue` before they send the body anyway.
 const CONTINUE: Duration = Duration::from_secs(2);
@@ -19,8 +20,10 @@ const MAX_ANSWER: usize = 16 << 10;
 const ASKS_FIRST: u16 = 30;
 
 pub(super) enum Reply {
-    /// After the time from connecting to the answer.
-    Status(u16, Duration),
+    /// 200, after the time from connecting to the answer.
+    Stored(Option<Receipt>, Duration),
+    /// Another status.
+    Refused,
     /// Without an answer.
     Closed,
     Late,
@@ -55,7 +58,8 @@ impl Line {
         {
             Err(_) => Reply::Late,
             Ok(Err(_)) => Reply::Closed,
-            Ok(Ok(status)) => Reply::Status(status, started.elapsed()),
+            Ok(Ok((200, receipt))) => Reply::Stored(receipt, started.elapsed()),
+            Ok(Ok(_)) => Reply::Refused,
         }
     }
 
@@ -80,7 +84,7 @@ impl Line {
         mut stream: TcpStream,
         protocol: u16,
         report: &Bytes,
-    ) -> io::Result<u16> {
+    ) -> io::Result<Answer> {
         let asks = protocol == ASKS_FIRST;
         let mut answer = Vec::with_capacity(256);
         let mut request = self.head(asks, report.len());
@@ -88,7 +92,7 @@ impl Line {
             stream.write_all(&request).await?;
             // The first thing that comes: 100, or an answer already.
             if let Ok(first) = timeout(CONTINUE, read_head(&mut stream, &mut answer)).await
-                && first? != 100
+                && first?.0 != 100
             {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
@@ -97,28 +101,29 @@ impl Line {
             request.extend_from_slice(report);
             stream.write_all(&request).await?;
         }
-        let mut status = read_head(&mut stream, &mut answer).await?;
-        while status == 100 {
-            status = read_head(&mut stream, &mut answer).await?;
+        let mut found = read_head(&mut stream, &mut answer).await?;
+        while found.0 == 100 {
+            found = read_head(&mut stream, &mut answer).await?;
         }
-        if self.settings.keep_alive && status == 200 {
+        if self.settings.keep_alive && found.0 == 200 {
             self.idle.borrow_mut().push(stream);
         } else {
             // Agents never close: this ends when the portal does.
             let mut rest = [0; 256];
             while stream.read(&mut rest).await.unwrap_or(0) > 0 {}
         }
-        Ok(status)
+        Ok(found)
     }
 
     /// The headers of Android's HTTP client, in its order.
     fn head(&self, asks: bool, length: usize) -> Vec<u8> {
         let path = if asks { "/aar.do" } else { "/aap.do" };
         let expect = if asks { "Expect: 100-continue\r\n" } else { "" };
-        let accepts = if self.settings.keep_alive {
-            "Portal-Accepts: keep-alive\r\n"
-        } else {
-            ""
+        let accepts = match (self.settings.keep_alive, self.settings.receipts) {
+            (false, false) => "",
+            (true, false) => "Portal-Accepts: keep-alive\r\n",
+            (false, true) => "Portal-Accepts: receipt\r\n",
+            (true, true) => "Portal-Accepts: keep-alive, receipt\r\n",
         };
         let host = &self.settings.host;
         format!(
@@ -129,16 +134,23 @@ impl Line {
     }
 }
 
+/// A status, and what a portal's receipt says.
+type Answer = (u16, Option<Receipt>);
+
 /// Reads one head; what follows it stays in `buffer`.
-async fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<u16> {
+async fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Answer> {
     loop {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut response = httparse::Response::new(&mut headers);
         match response.parse(buffer) {
             Ok(httparse::Status::Complete(length)) => {
                 let status = response.code.unwrap_or_default();
+                let mut headers = response.headers.iter();
+                let receipt = headers
+                    .find(|header| header.name.eq_ignore_ascii_case(receipt::HEADER.as_str()))
+                    .and_then(|header| Receipt::parse(header.value));
                 buffer.drain(..length);
-                return Ok(status);
+                return Ok((status, receipt));
             }
             Ok(httparse::Status::Partial) if buffer.len() < MAX_ANSWER => {}
             _ => return Err(io::ErrorKind::InvalidData.into()),

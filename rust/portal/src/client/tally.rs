@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::receipt::Receipt;
+
 const SUB: u32 = 5; // bits: a bucket is 3 % wide
 const BUCKETS: usize = 64 << SUB;
 
@@ -21,7 +23,8 @@ pub struct Tally {
     pub unanswered: u64,
     pub timeouts: u64,
     pub no_connection: u64,
-    numbers: Vec<u64>,
+    answered: Vec<(u64, Option<Receipt>)>,
+    lost: Vec<u64>,
     micros: Vec<u64>,
 }
 
@@ -37,23 +40,40 @@ impl Default for Tally {
             unanswered: 0,
             timeouts: 0,
             no_connection: 0,
-            numbers: Vec::new(),
+            answered: Vec::new(),
+            lost: Vec::new(),
             micros: vec![0; BUCKETS],
         }
     }
 }
 
 impl Tally {
-    pub(super) fn stored(&mut self, number: u64, after: Duration) {
+    pub(super) fn stored(&mut self, number: u64, receipt: Option<Receipt>, after: Duration) {
         self.stored += 1;
-        self.numbers.push(number);
+        self.answered.push((number, receipt));
         let micros = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
         self.micros[bucket(micros)] += 1;
     }
 
-    /// Numbers of the reports that were stored since the last call.
-    pub fn take_stored(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.numbers)
+    pub(super) fn dropped(&mut self, number: u64) {
+        self.dropped += 1;
+        self.lost.push(number);
+    }
+
+    pub(super) fn given_up(&mut self, number: u64) {
+        self.given_up += 1;
+        self.lost.push(number);
+    }
+
+    /// Numbers of the reports that were stored since the last call, and where
+    /// the log has them, if the portal said so.
+    pub fn take_stored(&mut self) -> Vec<(u64, Option<Receipt>)> {
+        std::mem::take(&mut self.answered)
+    }
+
+    /// Numbers of those that were dropped or given up since the last call.
+    pub fn take_lost(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.lost)
     }
 
     /// The time from connecting to 200 within which this share was answered,
@@ -101,7 +121,7 @@ mod tests {
     fn quantiles() {
         let mut tally = Tally::default();
         for millis in 1..=1000 {
-            tally.stored(millis, Duration::from_millis(millis));
+            tally.stored(millis, None, Duration::from_millis(millis));
         }
         for (share, seconds) in [(0.5, 0.5), (0.99, 0.99), (1.0, 1.0)] {
             assert!((tally.quantile(share) / seconds - 1.0).abs() < 0.05);
