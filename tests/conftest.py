@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from flurry_fast.stack import Stack
 
 profiles.register()
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A job in a shell's background ignores it, and so would every process that a test starts and wants to interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, str(Path(__file__).parent))  # `reference`, and `model` as `python -m model` finds it
 
 # Fixtures, and parameters of tests that then ask for one.
