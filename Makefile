@@ -9,6 +9,7 @@ PY := $(VENV)/bin/python
 CARGO := PYO3_PYTHON=$(CURDIR)/$(PY) cargo
 TRIALS := build/trials
 FRAMEWORKS := build/frameworks
+PROFILERS := build/profilers
 CARGO_FUZZ := build/tools/bin/cargo-fuzz
 LLVM_COV := build/tools/bin/cargo-llvm-cov
 PIP := $(PY) -m pip --disable-pip-version-check --quiet install
@@ -17,7 +18,7 @@ RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' rust/Cargo.toml)
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*) $(wildcard rust/*.toml rust/core/*.toml rust/hints/*.toml rust/portal/*.toml) rust/Cargo.lock rust/build.rs \
     $(shell find rust/src rust/core/src rust/hints/src rust/portal/src -name '*.rs')
 
-.PHONY: help build demo stack test lint bench bench-quick clean develop trials torture storm storm-bugs fuzz coverage sanitize lock
+.PHONY: help build demo stack test lint bench bench-quick clean develop trials torture storm storm-bugs fuzz coverage sanitize profile lock
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
@@ -81,11 +82,15 @@ sanitize: build $(VENV)/.dev ## Run the tests of the C and Cython code under Add
 	$(PY) -P -c 'from flurry_fast import _wire; assert _wire.build_info()["profile"].startswith("sanitize")' && \
 	$(VENV)/bin/pytest -p no:cacheprovider tests/wire $(ARGS)
 
+profile: build $(PROFILERS)/.done ## Record where time and memory of a scenario go (ARGS="five --with perf"); perf/README.md
+	$(PY) -m perf.record $(ARGS)
+
 lock: $(VENV)/.build ## Choose the newest versions of all Python dependencies again
 	$(PIP) uv
 	$(VENV)/bin/uv $(LOCK) --group build --group test --group lint --group bench --output-file requirements/dev.lock
 	$(VENV)/bin/uv $(LOCK) --group frameworks --output-file requirements/frameworks.lock
 	$(VENV)/bin/uv $(LOCK) --group build --constraints requirements/dev.lock --output-file requirements/build.lock
+	$(VENV)/bin/uv $(LOCK) --group perf --constraints requirements/dev.lock --output-file requirements/perf.lock
 LOCK := pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
     --custom-compile-command "make lock"
 
@@ -120,6 +125,11 @@ $(FRAMEWORKS)/.done: requirements/frameworks.lock $(VENV)/.package
 	@echo "Installing the stream frameworks that are measured against, in $(FRAMEWORKS)"
 	@$(PY) -m venv $(FRAMEWORKS)
 	@$(FRAMEWORKS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement requirements/frameworks.lock
+	@touch $@
+
+$(PROFILERS)/.done: requirements/perf.lock $(VENV)/.package
+	@$(PY) -m venv $(PROFILERS)
+	@$(PROFILERS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement requirements/perf.lock
 	@touch $@
 
 $(CARGO_FUZZ):

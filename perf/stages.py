@@ -129,6 +129,22 @@ def fill(settings: Settings, reports: int, partitions: int) -> int:
     return sent
 
 
+@contextmanager
+def backlog(reports: int, partitions: int, sinks: str = "counters,archive") -> Iterator[tuple[Settings, int]]:
+    """An embedded broker with that many simulated reports, fewer where it can not keep them, and what consumes them."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        settings = load(None, {
+            "kafka.broker_file": str(root / "broker.json"),
+            "counters.store": f"sqlite:{root / 'counters.sqlite'}",
+            "archive.root": str(root / "archive"),
+            "counters.flush_age": "1", "archive.roll_age": "2", "consume.sinks": sinks, "log.level": "warning",
+        }, {}).settings  # fmt: skip
+        logs.configure(settings.log)
+        with EmbeddedBroker(root / "broker.json", {settings.kafka.topic: partitions}):
+            yield settings, fill(settings, reports, partitions)
+
+
 def _bootstrap(settings: Settings) -> str:
     from flurry_fast.broker import read_broker_file
 
@@ -197,21 +213,9 @@ def main() -> None:
     parser.add_argument("--sinks", default="counters,archive")
     options = parser.parse_args()
     watch = Stopwatch()
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        settings = load(None, {
-            "kafka.broker_file": str(root / "broker.json"),
-            "counters.store": f"sqlite:{root / 'counters.sqlite'}",
-            "archive.root": str(root / "archive"),
-            "counters.flush_age": "1", "archive.roll_age": "2", "consume.sinks": options.sinks, "log.level": "warning",
-        }, {}).settings  # fmt: skip
-        logs.configure(settings.log)
-        vars(archive_sink)["publish"] = timed(
-            vars(archive_sink)["publish"], watch, "archive: write, sync and claim a file"
-        )
-        with EmbeddedBroker(root / "broker.json", {settings.kafka.topic: options.partitions}):
-            reports = fill(settings, options.reports, options.partitions)
-            done = run(settings, reports, watch)
+    vars(archive_sink)["publish"] = timed(vars(archive_sink)["publish"], watch, "archive: write, sync and claim a file")
+    with backlog(options.reports, options.partitions, options.sinks) as (settings, reports):
+        done = run(settings, reports, watch)
     build = build_info()["core"]["profile"]
     print(f"{reports:,} reports in {done.wall:.1f} s; {build} build; sinks: {options.sinks}\n")
     print(report(watch, done))
