@@ -178,7 +178,8 @@ def ground(folder: Path, stack: Path | None) -> Iterator[dict[str, str]]:
             "archive.root": f"{addresses.hdfs}/{name}" if addresses.hdfs else str(folder / "archive"),
         }
     finally:
-        AdminClient({"bootstrap.servers": addresses.kafka}).delete_topics([name])[name].result(60)
+        admin = AdminClient({"bootstrap.servers": addresses.kafka})  # kept until it has answered
+        admin.delete_topics([name])[name].result(60)
 
 
 def soak(folder: Path, settings: dict[str, str], seconds: float, rate: int) -> list[Sample]:
