@@ -62,10 +62,14 @@ class Governor:
             if self._shed():
                 used = self.used()
             self._pause(active(), used)
-        elif self.paused and used < RESUME_AT * self._budget:
-            self._log.info("partitions resumed", used=used)
-            self._source.resume(self.paused & active())
-            self.paused = set()
+        elif self.paused:
+            # A sink may have begun to fail after the pause: what it holds would keep the others waiting for ever.
+            if used >= RESUME_AT * self._budget and self._shed():
+                used = self.used()
+            if used < RESUME_AT * self._budget:
+                self._log.info("partitions resumed", used=used)
+                self._source.resume(self.paused & active())
+                self.paused = set()
         return used
 
     def forget(self, partitions: set[int]) -> None:

@@ -68,3 +68,16 @@ def test_a_sink_that_fails_sheds_and_a_healthy_one_does_not() -> None:
     governor.poll(lambda: {0, 1})
     assert (archive.shed_bytes, counters.shed_bytes) == (0, 5)
     assert governor.sheds == 1
+
+
+def test_a_sink_that_begins_to_fail_once_all_is_paused_sheds_and_the_others_go_on() -> None:
+    engine, source, _, archive, governor = make()
+    engine.archive = 950
+    governor.poll(lambda: {0, 1})
+    engine.archive = 800  # between the marks: nothing more is taken, and nothing ends by itself
+    archive.shed_bytes, archive.failing = 700, 1.0
+    governor.poll(lambda: {0, 1})
+    assert governor.sheds == 1
+    engine.archive = 100
+    governor.poll(lambda: {0, 1})
+    assert source.paused == set()
