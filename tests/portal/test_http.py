@@ -117,7 +117,7 @@ def test_slow_clients_are_cut(first: bytes, drop: bytes, strict: Door) -> None:
 
 
 def test_memory_is_bounded_and_comes_back(strict: Door) -> None:
-    """Clients that fill the budget and stand still; whoever comes then is closed, and stored again afterwards."""
+    """Clients that fill the budget and stand still: not all are taken, and everybody is again afterwards."""
     size = 200_000
     stuck = []
     try:
@@ -125,18 +125,15 @@ def test_memory_is_bounded_and_comes_back(strict: Door) -> None:
             client = strict.connect()
             client.sendall(request(b"x" * (size - 1), length=size))
             stuck.append(client)
-        refused = 0
-        end = time.monotonic() + 10
-        while not refused and time.monotonic() < end:
-            refused = strict.send(request(b"y" * 200_000)) == b""
-            assert strict.status()["memory"] <= 2**20
-        assert refused
+        # Some of these clients are closed, or this one is: who, is a matter of moments.
+        strict.send(request(b"y" * 200_000))
+        wait_until(lambda: strict.status()["not_stored"].get("overload", 0) > 0, "somebody is refused")
+        assert strict.status()["memory"] <= 2**20
     finally:
         for client in stuck:
             client.close()
     wait_until(lambda: strict.send(request(REPORT)).startswith(OK), "stored again")
     wait_until(lambda: strict.status()["memory"] == 0, "all memory is back")
-    assert strict.status()["not_stored"]["overload"] > 0
 
 
 def test_connections_are_bounded_and_others_wait(strict: Door) -> None:
