@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from confluent_kafka import Producer
 
 from flurry_fast import _wire
 from flurry_fast.errors import FlurryFastError
+from flurry_fast.signals import stop_at_eof
 
 RETENTION = "5 MiB or 100,000 message sets a partition"
 _STOP = (signal.SIGTERM, signal.SIGINT)
@@ -97,7 +97,7 @@ def serve(path: Path, topics: Mapping[str, int], ready: Callable[[BrokerFile], N
         try:
             ready(mine)
             if until_eof:
-                threading.Thread(target=_stop_at_eof, daemon=True).start()
+                stop_at_eof()
             signal.sigwait(_STOP)
         finally:
             _withdraw(path, mine)
@@ -138,12 +138,6 @@ def _withdraw(path: Path, mine: BrokerFile) -> None:
     with suppress(BrokerNotRunning):
         if read_broker_file(path) == mine:
             path.unlink(missing_ok=True)
-
-
-def _stop_at_eof() -> None:
-    while os.read(0, 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class EmbeddedBroker:

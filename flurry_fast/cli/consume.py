@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-
 import click
 
 from flurry_fast.config.model import Settings
@@ -34,14 +30,9 @@ def command(settings: Settings, until_eof: bool) -> None:
         supervise(settings, now.arguments, now.load)
         return
     from flurry_fast.consumer.start import StopSignals, consume
+    from flurry_fast.signals import stop_at_eof
 
     with StopSignals() as stop:
         if until_eof:
-            threading.Thread(target=_stop_at_eof, daemon=True).start()
+            stop_at_eof()
         consume(settings, stop)
-
-
-def _stop_at_eof() -> None:
-    while os.read(0, 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)

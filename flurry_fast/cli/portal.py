@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-
 import click
 
 from flurry_fast.config.model import Settings
@@ -38,16 +34,10 @@ def command(settings: Settings, until_eof: bool, listener_fd: int | None) -> Non
         now = given()
         supervise(settings, now.arguments, now.load)
         return
-    from flurry_fast.agent.signals import stop_on_signals
     from flurry_fast.portal.serve import serve
+    from flurry_fast.signals import stop_at_eof, stop_on_signals
 
     with stop_on_signals() as stop:
         if until_eof:
-            threading.Thread(target=_stop_at_eof, daemon=True).start()
+            stop_at_eof()
         serve(settings, stop, listener_fd)
-
-
-def _stop_at_eof() -> None:
-    while os.read(0, 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -13,13 +13,13 @@ import click
 from flurry_fast.agent.http import HttpJob
 from flurry_fast.agent.job import DEFAULT_REPORTS, FileJob, Job, KafkaJob, Summary
 from flurry_fast.agent.run import Bounds
-from flurry_fast.agent.signals import stop_on_signals
 from flurry_fast.agent.simulator import DEFAULT_RATE, FleetSettings, parse_protocols, parse_start, show_start
 from flurry_fast.agent.watch import Several, StatusFile
 from flurry_fast.cli.meter import Meter
 from flurry_fast.config.model import Settings
 from flurry_fast.config.options import settings_options
 from flurry_fast.config.units import parse_bytes
+from flurry_fast.signals import stop_on_signals
 
 Command = Callable[..., Any]
 

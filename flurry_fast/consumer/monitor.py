@@ -6,7 +6,6 @@ the same values at every scrape.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections import deque
@@ -20,6 +19,7 @@ from flurry_fast.consumer.health import problems
 from flurry_fast.consumer.state import STARTING, LoopState
 from flurry_fast.errors import FlurryFastError
 from flurry_fast.ports import Clock
+from flurry_fast.status_file import rewrite
 
 LAG_SAMPLES = 900  # seconds of the log's growth that are remembered, per partition
 
@@ -194,10 +194,4 @@ class Monitor:
     def _write_status(self) -> None:
         if self._status_file is None:
             return
-        temporary = self._status_file.with_name(f".{self._status_file.name}.{os.getpid()}")
-        try:
-            self._status_file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self.status()) + "\n", encoding="utf-8")
-            temporary.replace(self._status_file)
-        except OSError as error:
-            self._log.warning("the status file can not be written", path=str(self._status_file), error=str(error))
+        rewrite(self._status_file, self.status(), self._log)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import deque
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 import structlog
 
 from flurry_fast.ports import Clock
+from flurry_fast.status_file import rewrite
 
 RATE_SAMPLES = 6
 
@@ -63,13 +63,7 @@ class PortalState:
         """Rewrite the status file, if one is asked for."""
         if self._path is None:
             return
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self.status()) + "\n", encoding="utf-8")
-            temporary.replace(self._path)
-        except OSError as error:
-            self._log.warning("the status file can not be written", path=str(self._path), error=str(error))
+        rewrite(self._path, self.status(), self._log)
 
     def _rate(self) -> float:
         samples = list(self._samples)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from flurry_fast.ports import Clock
+from flurry_fast.status_file import rewrite
 from flurry_fast.workers.supervisor import Slot, Supervisor, is_steady
 
 SUMS = ("records", "bytes", "sessions", "data_points", "unreadable", "flush_failures", "memory", "lag", "paused")
@@ -69,14 +69,7 @@ class Summary(Collector):
         if self._path is None or now - self._written_at < 1.0:
             return
         self._written_at = now
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self.status()) + "\n", encoding="utf-8")
-            temporary.replace(self._path)
-        except OSError as error:
-            log = structlog.get_logger("flurry_fast.workers")
-            log.warning("the status file can not be written", path=str(self._path), error=str(error))
+        rewrite(self._path, self.status(), structlog.get_logger("flurry_fast.workers"))
 
     def describe(self) -> Iterable[Metric]:
         return []

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
+from embedded_topic import read_topic as read_all
 
 from flurry_fast.broker import EmbeddedBroker
 from flurry_fast.config.model import Kafka
@@ -36,24 +37,7 @@ def kafka(broker: EmbeddedBroker, _unused: Iterator[str]) -> Kafka:
 def read_topic(kafka: Kafka, broker: EmbeddedBroker) -> Callable[[], list[Message]]:
     """Everything in the topic, by partition and offset."""
 
-    def read() -> list[Message]:
-        consumer = Consumer({"bootstrap.servers": broker.file.bootstrap, "group.id": "reader"})
-        try:
-            found: list[Message] = []
-            for partition in range(PARTITIONS):
-                where = TopicPartition(kafka.topic, partition)
-                low, high = consumer.get_watermark_offsets(where, timeout=10)
-                consumer.assign([TopicPartition(kafka.topic, partition, low)])
-                wanted = len(found) + high - low
-                while len(found) < wanted:
-                    for message in consumer.consume(wanted - len(found), timeout=10):
-                        assert message.error() is None
-                        found.append(message)
-            return found
-        finally:
-            consumer.close()
-
-    return read
+    return lambda: read_all(broker, kafka.topic)
 
 
 @pytest.fixture

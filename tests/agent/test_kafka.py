@@ -17,12 +17,12 @@ from confluent_kafka import Message
 from flurry_fast import _core
 from flurry_fast.agent.job import DeliveryFailed, KafkaJob, OutputFailed
 from flurry_fast.agent.run import Bounds
-from flurry_fast.agent.signals import stop_on_signals
 from flurry_fast.agent.simulator import Fleet, FleetSettings
 from flurry_fast.agent.watch import State
 from flurry_fast.broker import BrokerNotRunning
 from flurry_fast.config.model import Kafka
 from flurry_fast.kafka import TopicMissing
+from flurry_fast.signals import stop_on_signals
 
 FLEET = FleetSettings(seed=11, apps=40, start_ms=1_384_948_800_000, malformed=0.03, hostile=0.03)
 ReadTopic = Callable[[], list[Message]]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from embedded_topic import read_topic
 
 from flurry_fast.broker import EmbeddedBroker
 
@@ -150,25 +150,6 @@ def request(body: bytes, *extra: str, path: str = "/aap.do", length: object = No
 def headers_of(answer: bytes) -> dict[str, str]:
     head = answer.partition(b"\r\n\r\n")[0].decode()
     return dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
-
-
-def read_topic(broker: EmbeddedBroker, topic: str) -> list[Message]:
-    """All records."""
-    consumer = Consumer({"bootstrap.servers": broker.file.bootstrap, "group.id": "reader", "fetch.wait.max.ms": 10})
-    try:
-        found: list[Message] = []
-        for partition in range(broker.file.topics[topic]):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-            assert low == 0, "the embedded broker forgot records"
-            consumer.assign([TopicPartition(topic, partition, low)])
-            wanted = len(found) + high - low
-            while len(found) < wanted:
-                for message in consumer.consume(wanted - len(found), timeout=10):
-                    assert message.error() is None
-                    found.append(message)
-        return found
-    finally:
-        consumer.close()
 
 
 def payloads(broker: EmbeddedBroker, topic: str) -> Counter[bytes]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
-from doors import Door, headers_of, payloads, read_all, read_topic, request, wait_until
+from doors import Door, headers_of, payloads, read_all, request, wait_until
+from embedded_topic import read_topic
 
 from flurry_fast._core import HttpFleet, decode_json, message_key
 from flurry_fast.broker import EmbeddedBroker

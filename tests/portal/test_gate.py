@@ -8,7 +8,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from doors import Door, read_topic, request
+from doors import Door, request
+from embedded_topic import read_topic
 from prometheus_client.parser import text_string_to_metric_families
 
 from flurry_fast._core import PORTAL_OUTCOMES, Simulator, message_key, peek

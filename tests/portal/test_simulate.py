@@ -15,7 +15,8 @@ import google_crc32c
 import pytest
 from click.testing import CliRunner
 from confluent_kafka import Message
-from doors import ROOT, Door, read_topic, request
+from doors import ROOT, Door, request
+from embedded_topic import read_topic
 
 from flurry_fast._core import HttpFleet, decode_json
 from flurry_fast.agent.http import HttpTarget, NoSuchPortal, Portal

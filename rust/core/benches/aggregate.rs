@@ -7,17 +7,14 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use flurry_core::crc::crc32;
-use flurry_core::engine::sink::Record;
-use flurry_core::engine::{CountersPosition, Engine};
-use flurry_core::identity::Fingerprints;
 use flurry_core::plan::Plan;
-use flurry_core::report::Report;
-use flurry_core::sim::{Batch, Settings, Simulator};
-use flurry_core::wire::{self, Limits};
+use flurry_core::sim::Settings;
 
-const REPORTS: usize = 100_000;
+use common::{DEFAULT, REPORTS, absorb, decode, engine, reports};
+
+mod common;
+
 const BATCH: usize = 5_000;
-const DEFAULT: &str = include_str!("../../../flurry_fast/plans/default.toml");
 
 /// The prototype's: app; app × {version, country, model}; app × event.
 const FIVE: &str = "
@@ -44,58 +41,8 @@ dimensions = ['event']
 measures = ['events', 'event_sessions', 'event_duration']
 ";
 
-fn reports() -> Batch {
-    match Simulator::new(Settings::default()) {
-        Ok(mut simulator) => simulator.next_batch(REPORTS),
-        Err(error) => panic!("{error}"),
-    }
-}
-
-fn records(batch: &Batch, first: usize) -> impl Iterator<Item = Record<'_>> {
-    let payloads = batch.payloads().zip(&batch.times_ms);
-    (0i64..)
-        .zip(payloads)
-        .skip(first)
-        .take(BATCH)
-        .map(|(offset, (payload, time))| Record {
-            partition: 0,
-            offset,
-            timestamp_ms: *time,
-            payload,
-            key: None,
-            headers: None,
-        })
-}
-
-fn engine(plan: &Arc<Plan>) -> Engine<()> {
-    let mut engine = Engine::new(
-        plan.clone(),
-        1,
-        Fingerprints::new(&[7; 16]),
-        Box::new(|_, _| ()),
-    );
-    let origin = CountersPosition {
-        position: 0,
-        max_bucket: Some(-1),
-        crc: None,
-        max_timestamp: -1,
-    };
-    match engine.assign(0, 0, Some(origin), None, 0, None) {
-        Ok(()) => engine,
-        Err(error) => panic!("{error}"),
-    }
-}
-
-fn absorb(engine: &mut Engine<()>, batch: &Batch) {
-    for first in (0..REPORTS).step_by(BATCH) {
-        if let Err(error) = engine.absorb(records(batch, first)) {
-            panic!("{error}");
-        }
-    }
-}
-
 fn aggregate(c: &mut Criterion) {
-    let batch = reports();
+    let batch = reports(Settings::default());
     let mut group = c.benchmark_group("aggregate");
     group
         .throughput(Throughput::Elements(REPORTS as u64))
@@ -108,11 +55,7 @@ fn aggregate(c: &mut Criterion) {
         });
     });
     group.bench_function("decode", |b| {
-        b.iter(|| {
-            let (limits, mut report) = (Limits::default(), Report::default());
-            let read = |payload| wire::decode(payload, &limits, &mut report).is_ok();
-            black_box(batch.payloads().map(read).filter(|ok| *ok).count())
-        });
+        b.iter(|| black_box(decode(&batch)));
     });
     let forgetful = DEFAULT.replace("window_ms = 3_600_000", "window_ms = 0");
     for (name, text) in [
@@ -125,7 +68,7 @@ fn aggregate(c: &mut Criterion) {
             Err(error) => panic!("{error}"),
         };
         let mut warm = engine(&plan);
-        absorb(&mut warm, &batch);
+        absorb(&mut warm, &batch, BATCH);
         let stats = warm.stats();
         assert_eq!(stats.counted, REPORTS as u64);
         let per_report = |count: u64| count as f64 / REPORTS as f64;
@@ -140,7 +83,7 @@ fn aggregate(c: &mut Criterion) {
         group.bench_function(format!("{name}, empty tables"), |b| {
             b.iter_batched_ref(
                 || engine(&plan),
-                |engine| absorb(engine, &batch),
+                |engine| absorb(engine, &batch, BATCH),
                 BatchSize::PerIteration,
             );
         });
@@ -148,7 +91,7 @@ fn aggregate(c: &mut Criterion) {
             b.iter_batched_ref(
                 || {
                     let mut engine = engine(&plan);
-                    absorb(&mut engine, &batch);
+                    absorb(&mut engine, &batch, BATCH);
                     engine
                 },
                 |engine| black_box(engine.freeze(None)),

@@ -9,19 +9,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use flurry_core::crc::crc32;
-use flurry_core::engine::sink::Record;
-use flurry_core::engine::{CountersPosition, Engine};
-use flurry_core::identity::Fingerprints;
 use flurry_core::plan::Plan;
-use flurry_core::report::Report;
-use flurry_core::sim::{Batch, Settings, Simulator};
-use flurry_core::wire::{self, Limits};
+use flurry_core::sim::Settings;
 
-const REPORTS: usize = 100_000;
+use common::{DEFAULT, REPORTS, absorb, decode, engine, reports};
+
+mod common;
+
 const BATCH: usize = 10_000;
 const SEED: u64 = 20131120; // of bench/corpus.py
 const FIVE: &str = include_str!("../../../bench/plans/five.toml");
-const DEFAULT: &str = include_str!("../../../flurry_fast/plans/default.toml");
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -34,10 +31,7 @@ fn main() {
         seed: SEED,
         ..Settings::default()
     };
-    let batch = match Simulator::new(settings) {
-        Ok(mut simulator) => simulator.next_batch(REPORTS),
-        Err(error) => panic!("{error}"),
-    };
+    let batch = reports(settings);
     let forgetful = DEFAULT.replace("window_ms = 3_600_000", "window_ms = 0");
     let plans = [
         ("five rollups", FIVE),
@@ -62,7 +56,7 @@ fn main() {
                 1 => timed(|| decode(&batch)),
                 _ => {
                     let mut engine = engine(&plans[at - 2].1);
-                    let nanos = timed(|| absorb(&mut engine, &batch));
+                    let nanos = timed(|| absorb(&mut engine, &batch, BATCH));
                     updates[at] = engine.stats().updates;
                     nanos
                 }
@@ -102,43 +96,4 @@ fn timed<T>(work: impl FnOnce() -> T) -> u64 {
 fn cpu_nanos() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     text.split(' ').next()?.parse().ok()
-}
-
-fn decode(batch: &Batch) -> usize {
-    let (limits, mut report) = (Limits::default(), Report::default());
-    let read = |payload| wire::decode(payload, &limits, &mut report).is_ok();
-    batch.payloads().map(read).filter(|ok| *ok).count()
-}
-
-fn engine(plan: &Arc<Plan>) -> Engine<()> {
-    let secret = Fingerprints::new(&[7; 16]);
-    let mut engine = Engine::new(plan.clone(), 1, secret, Box::new(|_, _| ()));
-    let origin = CountersPosition {
-        position: 0,
-        max_bucket: Some(-1),
-        crc: None,
-        max_timestamp: -1,
-    };
-    match engine.assign(0, 0, Some(origin), None, 0, None) {
-        Ok(()) => engine,
-        Err(error) => panic!("{error}"),
-    }
-}
-
-fn absorb(engine: &mut Engine<()>, batch: &Batch) {
-    for first in (0..batch.len()).step_by(BATCH) {
-        let payloads = batch.payloads().zip(&batch.times_ms);
-        let records = (0i64..).zip(payloads).skip(first).take(BATCH);
-        let records = records.map(|(offset, (payload, time))| Record {
-            partition: 0,
-            offset,
-            timestamp_ms: *time,
-            payload,
-            key: None,
-            headers: None,
-        });
-        if let Err(error) = engine.absorb(records) {
-            panic!("{error}");
-        }
-    }
 }

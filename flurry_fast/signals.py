@@ -1,8 +1,10 @@
-"""SIGINT and SIGTERM as a wish to end cleanly."""
+"""SIGINT and SIGTERM as a wish to end cleanly, and the end of standard input as SIGTERM."""
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -31,3 +33,14 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def stop_at_eof() -> None:
+    """Send ourselves SIGTERM when standard input ends: the process that started this one is gone."""
+    threading.Thread(target=_terminate_at_eof, daemon=True).start()
+
+
+def _terminate_at_eof() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

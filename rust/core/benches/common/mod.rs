@@ -1,0 +1,63 @@
+//! What both benches of counting do with simulated reports.
+
+use std::sync::Arc;
+
+use flurry_core::engine::sink::Record;
+use flurry_core::engine::{CountersPosition, Engine};
+use flurry_core::identity::Fingerprints;
+use flurry_core::plan::Plan;
+use flurry_core::report::Report;
+use flurry_core::sim::{Batch, Settings, Simulator};
+use flurry_core::wire::{self, Limits};
+
+pub const REPORTS: usize = 100_000;
+pub const DEFAULT: &str = include_str!("../../../../flurry_fast/plans/default.toml");
+
+pub fn reports(settings: Settings) -> Batch {
+    match Simulator::new(settings) {
+        Ok(mut simulator) => simulator.next_batch(REPORTS),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// How many could be read.
+pub fn decode(batch: &Batch) -> usize {
+    let (limits, mut report) = (Limits::default(), Report::default());
+    let read = |payload| wire::decode(payload, &limits, &mut report).is_ok();
+    batch.payloads().map(read).filter(|ok| *ok).count()
+}
+
+/// With one partition, and nothing counted yet.
+pub fn engine(plan: &Arc<Plan>) -> Engine<()> {
+    let secret = Fingerprints::new(&[7; 16]);
+    let mut engine = Engine::new(plan.clone(), 1, secret, Box::new(|_, _| ()));
+    let origin = CountersPosition {
+        position: 0,
+        max_bucket: Some(-1),
+        crc: None,
+        max_timestamp: -1,
+    };
+    match engine.assign(0, 0, Some(origin), None, 0, None) {
+        Ok(()) => engine,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// All reports, `size` at once.
+pub fn absorb(engine: &mut Engine<()>, batch: &Batch, size: usize) {
+    for first in (0..batch.len()).step_by(size) {
+        let payloads = batch.payloads().zip(&batch.times_ms);
+        let records = (0i64..).zip(payloads).skip(first).take(size);
+        let records = records.map(|(offset, (payload, time))| Record {
+            partition: 0,
+            offset,
+            timestamp_ms: *time,
+            payload,
+            key: None,
+            headers: None,
+        });
+        if let Err(error) = engine.absorb(records) {
+            panic!("{error}");
+        }
+    }
+}
