@@ -4,6 +4,7 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, strlen
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 import weakref
 from typing import NamedTuple
@@ -22,11 +23,16 @@ from rdkafka cimport (
 cdef size_t CHUNK = 1024
 cdef int32_t MAX_PARTITIONS = 1 << 20
 
+# How often the forwarding of a partition that has sent nothing yet is set again.
+cdef int64_t RENEW_MS = 100
+
 # What becomes of a partition's messages.
 cdef enum:
     DETACHED = 0  # destroyed: they are not ours any more
     ATTACHED = 1
     PAUSED = 2  # kept for later; librdkafka will not send them again
+    FATE = 3
+    SILENT = 4  # a flag beside the fate: no message came since it was attached
 
 
 class DrainError(NamedTuple):
@@ -81,6 +87,10 @@ cdef class Drain:
     cdef Messages pending  # out of librdkafka, not yet handed over, in order
     cdef uint8_t *states  # by partition
     cdef int32_t partitions
+    cdef int32_t silent  # how many carry that flag
+    cdef int64_t renewed_ms
+    cdef bytes topic_bytes
+    cdef const char *topic_name  # the same, for where there is no GIL
     cdef size_t typical_size  # running mean of a message, in bytes
     cdef bint busy
     cdef object batches  # weak: those whose messages must die before the consumer
@@ -113,30 +123,33 @@ cdef class Drain:
         if not 0 <= partition < MAX_PARTITIONS:
             raise ValueError(f"there is no partition {partition}")
         self.grow(partition)
-        self.forward(topic, partition, self.queue)
         self.topic = topic
-        self.states[partition] = ATTACHED
+        self.topic_bytes = topic.encode()
+        self.topic_name = self.topic_bytes
+        if self.forward(partition, self.queue) < 0:
+            raise RuntimeError(f"librdkafka has no queue for {topic} [{partition}]")
+        self.set_state(partition, ATTACHED | SILENT)
 
     def detach(self, str topic not None, int32_t partition):
         self.check_open()
         if self.state_of(topic, partition) == DETACHED:
             return
         self.discard(topic, partition)
-        self.states[partition] = DETACHED
-        self.forward(topic, partition, NULL)
+        self.set_state(partition, DETACHED)
+        self.forward(partition, NULL)
 
     def attached(self):
-        return [partition for partition in range(self.partitions) if self.states[partition] != DETACHED]
+        return [partition for partition in range(self.partitions) if self.states[partition] & FATE]
 
     def pause(self, str topic not None, int32_t partition):
         self.check_open()
         if self.state_of(topic, partition) == ATTACHED:
-            self.states[partition] = PAUSED
+            self.states[partition] ^= ATTACHED ^ PAUSED
 
     def resume(self, str topic not None, int32_t partition):
         self.check_open()
         if self.state_of(topic, partition) == PAUSED:
-            self.states[partition] = ATTACHED
+            self.states[partition] ^= ATTACHED ^ PAUSED
 
     def discard(self, str topic not None, int32_t partition):
         cdef size_t index, kept = 0
@@ -211,7 +224,11 @@ cdef class Drain:
     cdef int state_of(self, str topic, int32_t partition) except -1:
         if topic != self.topic or not 0 <= partition < self.partitions:
             return DETACHED
-        return self.states[partition]
+        return self.states[partition] & FATE
+
+    cdef void set_state(self, int32_t partition, uint8_t state) noexcept nogil:
+        self.silent += (state & SILENT != 0) - (self.states[partition] & SILENT != 0)
+        self.states[partition] = state
 
     cdef int grow(self, int32_t partition) except -1:
         cdef int32_t count = self.partitions
@@ -231,13 +248,29 @@ cdef class Drain:
     # Before the partition is assigned, best: librdkafka keeps a forwarding of
     # the application's and never sets its own over it, so no message can slip
     # into the consumer's queue in between.
-    cdef int forward(self, str topic, int32_t partition, rd_kafka_queue_t *target) except -1:
-        cdef rd_kafka_queue_t *source = rdk.queue_get_partition(self.handle, topic.encode(), partition)
+    cdef int forward(self, int32_t partition, rd_kafka_queue_t *target) noexcept nogil:
+        cdef rd_kafka_queue_t *source = rdk.queue_get_partition(self.handle, self.topic_name, partition)
         if source is NULL:
-            raise RuntimeError(f"librdkafka has no queue for {topic} [{partition}]")
+            return -1
         rdk.queue_forward(source, target)
         rdk.queue_destroy(source)
         return 0
+
+    # The end of a partition's last assignment takes its forwarding away, in
+    # librdkafka's own thread and time (rd_kafka_toppar_fetch_stop), which may
+    # be after the partition was attached anew; from then on its messages would
+    # pile up where nobody reads. A message of the new assignment proves that
+    # the old one is over. Until then the forwarding is set again and again,
+    # which takes along what came meanwhile, in order.
+    cdef void renew_forwards(self) noexcept nogil:
+        cdef int32_t partition
+        cdef int64_t now = monotonic_ms()
+        if now - self.renewed_ms < RENEW_MS:
+            return
+        self.renewed_ms = now
+        for partition in range(self.partitions):
+            if self.states[partition] & SILENT:
+                self.forward(partition, self.queue)
 
     cdef void close_queue(self) noexcept:
         destroy_all(&self.pending)
@@ -260,16 +293,29 @@ cdef class Drain:
             wanted = 1 if taken.count == 0 and timeout_ms > 0 else min(CHUNK, min(room, max_messages - taken.count))
             if reserve(&self.pending, wanted) < 0:
                 return -1
-            got = rdk.consume_batch_queue(
-                self.queue, 0 if taken.count else timeout_ms, self.pending.items + self.pending.count, wanted
-            )
+            got = self.fetch(wanted, 0 if taken.count else timeout_ms)
             if got <= 0:
                 break
-            self.pending.count += got
             timeout_ms = 0
             if self.take_pending(taken, max_messages, max_bytes, &bytes_taken) < 0:
                 return -1
         return 0
+
+    # Appends at most `wanted` messages to `pending`, which has room for them.
+    cdef ssize_t fetch(self, size_t wanted, int64_t timeout_ms) noexcept nogil:
+        cdef ssize_t got
+        cdef int64_t deadline = monotonic_ms() + timeout_ms
+        while True:
+            if self.silent:
+                self.renew_forwards()
+                timeout_ms = min(RENEW_MS, max(0, deadline - monotonic_ms()))
+            got = rdk.consume_batch_queue(
+                self.queue, <int>timeout_ms, self.pending.items + self.pending.count, wanted
+            )
+            if got > 0:
+                self.pending.count += got
+            if got != 0 or not self.silent or monotonic_ms() >= deadline:
+                return got
 
     cdef bint has_deliverable(self) noexcept nogil:
         cdef size_t index
@@ -283,7 +329,7 @@ cdef class Drain:
             return ATTACHED
         if not 0 <= message.partition < self.partitions:
             return DETACHED
-        return self.states[message.partition]
+        return self.states[message.partition] & FATE
 
     # In order; a message over the byte limit goes alone.
     cdef int take_pending(
@@ -310,6 +356,8 @@ cdef class Drain:
                 self.pending.items[kept] = message
                 kept += 1
                 continue
+            if not message.err and self.states[message.partition] & SILENT:
+                self.set_state(message.partition, ATTACHED)
             taken.items[taken.count] = message
             taken.count += 1
             bytes_taken[0] += size
@@ -327,6 +375,12 @@ cdef class Drain:
         batch.messages = taken.items  # from here on the batch destroys them
         batch.message_count = taken.count
         return batch
+
+
+cdef int64_t monotonic_ms() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <int64_t>now.tv_sec * 1000 + now.tv_nsec // 1000000
 
 
 # Errors are reported in order among the messages; here they leave them.
