@@ -34,7 +34,7 @@ stack: build ## Run real Kafka, HDFS and HBase on this machine (ARGS="--quick --
 # Two processes: most of a test is waiting. Each starts real servers of its own when a test asks for them.
 test: build trials $(VENV)/.dev ## Run all tests: Rust, then Python (ARGS go to pytest)
 	$(CARGO) test --quiet --manifest-path rust/Cargo.toml --workspace --locked
-	$(PY) -m pytest --numprocesses 2 --durations 25 $(ARGS)
+	$(PY) -m pytest --numprocesses 3 --dist worksteal --durations 40 $(ARGS)
 
 lint: build $(VENV)/.dev ## Check style, types and stubs of Python and Rust
 	$(PY) -m ruff check
