@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from flurry_fast.errors import StoreCorrupt
 from flurry_fast.gaps import gaps_of
-from flurry_fast.stores.base import CellStore
+from flurry_fast.stores.base import SCATTERED, CellStore
 
 FORMAT = 2
-POSITIONS_ROW = b"position|counters"
+POSITIONS_ROW = SCATTERED + b"counters"
 BEGAN_ROW = b"began"
 NO_BUCKET = -1  # no record below the position counted in any bucket
 _CELL = struct.Struct(">BBqqIq16s")  # format, flags, position, highest bucket, crc, highest timestamp, store id

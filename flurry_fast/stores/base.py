@@ -46,6 +46,9 @@ _SCAN_COLUMNS: list[tuple[str, pa.DataType]] = [
 SCAN_SCHEMA = pa.schema(_SCAN_COLUMNS)
 TABLE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 INSTALLATION = b"installation"
+SCATTERED = b"position|"
+"""How control rows begin whose cells have nothing to do with one another: what a scan shows of them need be no one
+instant's, so a store may keep them apart."""
 
 
 @dataclass(frozen=True)

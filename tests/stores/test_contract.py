@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flurry_fast.errors import StoreCorrupt, StoreUnavailable
-from flurry_fast.stores.base import CellColumn, CellStore, prefix_end
+from flurry_fast.stores.base import SCATTERED, CellColumn, CellStore, ControlCell, prefix_end
 from flurry_fast.stores.memory import MemoryStore
 from flurry_fast.stores.sqlite import SqliteStore
 
@@ -137,18 +137,23 @@ def test_many_columns_at_once(store: CellStore) -> None:
         store.write_columns([CellColumn("counters_1", b"q", -1, column(b"a"), column(b""))])
 
 
-def test_many_control_cells_at_once(store: CellStore) -> None:
-    names = [b"%03d" % i for i in range(100)]
-    store.put_control(b"r", names[7], 9, b"higher")
-    store.put_controls(b"r", [(name, 5, name) for name in names])
+@pytest.mark.parametrize("row", [b"row", SCATTERED + b"row"])
+def test_many_control_cells_at_once(store: CellStore, row: bytes) -> None:
+    names = [b"%03d" % i for i in range(100)] + [b"\0\0", b"\xff\0", b""]
+    for neighbour in (row[:-1], row + b"0", row + b"\1"):
+        store.put_control(neighbour, b"mine", 1, b"another row's")
+    store.put_control(row, names[7], 9, b"higher")
+    store.put_controls(row, [(name, 5, name) for name in names])
     expected = {name: (5, name) for name in names} | {names[7]: (9, b"higher")}
     for _ in range(2):
-        found = {name: (cell.timestamp, cell.value) for name, cell in store.scan_control(b"r").items()}
+        found = {name: (cell.timestamp, cell.value) for name, cell in store.scan_control(row).items()}
         assert found == expected
-        store.put_controls(b"r", [(name, 4 + i % 2, names[i]) for i, name in enumerate(names)])  # the same, or lower
+        store.put_controls(row, [(name, 4 + i % 2, names[i]) for i, name in enumerate(names)])  # the same, or lower
+    for name, cell in expected.items():
+        assert store.get_control(row, name) == ControlCell(*cell)
     with pytest.raises(StoreCorrupt):
-        store.put_controls(b"r", [(names[0], 5, b"other")])
-    store.put_controls(b"r", [])
+        store.put_controls(row, [(names[0], 5, b"other")])
+    store.put_controls(row, [])
 
 
 def test_scan_is_in_order_bounded_and_limited(store: CellStore) -> None:

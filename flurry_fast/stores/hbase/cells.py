@@ -28,6 +28,8 @@ MAX_ROW = 32_000  # bytes: 32,767 less the table's name, with which HBase looks 
 PUT_ROWS = 5000  # of one mutateRowsTs: fewer, larger calls cost the region server less
 PUT_BYTES = 8 * 2**20  # gateways refuse messages above 100 MB
 GET_ROWS = 1000
+SWAP_SOCKETS = 8  # a swap is one cell and waits for the log: HBase syncs its log once for all that wait together
+SWAPS_A_SOCKET = 8  # fewer do not pay for a connection
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class CellCalls:
     """Puts, gets and swaps of one gateway. Any thread; each method raises StoreError as `Gateway.make`."""
 
     def __init__(self, gateway: Gateway, *, sockets: int = 2, depth: int = 2) -> None:
-        """`sockets`: most of one method call; `depth`: calls of HBase that are unanswered on each, at most."""
+        """`sockets`: most of one `put` or `get`, a large `swap` takes more; `depth`: calls of HBase that are unanswered
+        on each, at most."""
         self._gateway = gateway
         self._sockets = sockets
         self._depth = depth
@@ -69,11 +72,11 @@ class CellCalls:
         """Put `new` where `expected` is (None: nothing), for each (row, column, expected, new), one atomically; whether
         it was there. In any order: cells are distinct."""
         calls = Calls.swap(table, cells)
-        self._make(calls)
+        self._make(calls, sockets=max(self._sockets, min(SWAP_SOCKETS, len(cells) // SWAPS_A_SOCKET)))
         return calls.swapped()
 
-    def _make(self, calls: Calls) -> None:
-        self._gateway.make(calls, sockets=self._sockets, depth=self._depth)
+    def _make(self, calls: Calls, *, sockets: int | None = None) -> None:
+        self._gateway.make(calls, sockets=sockets or self._sockets, depth=self._depth)
 
 
 def put_one(calls: CellCalls, table: bytes, column: bytes, timestamp: int, row: bytes, value: bytes) -> None:

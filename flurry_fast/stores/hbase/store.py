@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -40,14 +40,10 @@ from flurry_fast.stores.base import (
 from flurry_fast.stores.hbase import canary
 from flurry_fast.stores.hbase.cells import MAX_ROW, CellCalls, Put
 from flurry_fast.stores.hbase.control import ControlCells
+from flurry_fast.stores.hbase.register import ControlRegister
+from flurry_fast.stores.hbase.scans import pages
 from flurry_fast.stores.hbase.tables import CONTROL, FAMILY, Tables
-from flurry_fast.stores.hbase.wire import Client, Gateway, ReplyMismatch, TableMissing, hbase
-
-SCAN_CELLS = 2000  # about so many of one call; rows can have hundreds of columns
-SCAN_ROWS = 1000
-SCAN_COLUMNS = 100  # a wider row comes in parts
-
-_Cell = tuple[bytes, bytes, int, bytes]
+from flurry_fast.stores.hbase.wire import Gateway, TableMissing
 
 
 class HBaseStore(CellStore):
@@ -76,7 +72,7 @@ class HBaseStore(CellStore):
         self.admin = Tables(self.gateway, address.prefix, compression)
         self._control_name = self.admin.full_name(CONTROL)
         self._cells = CellCalls(self.gateway, sockets=sockets, depth=calls)
-        self._control = ControlCells(_Register(self.gateway, self._cells, self._control_name))
+        self._control = ControlCells(ControlRegister(self.gateway, self._cells, self._control_name))
         try:
             self._id = self._identity(create=create)
         except BaseException:
@@ -141,7 +137,7 @@ class HBaseStore(CellStore):
         while left is None or left > 0:
             moved = False
             try:
-                for page in self._pages(table, start if last is None else last[0], stop):
+                for page in pages(self.gateway, self.admin.full_name(table), start if last is None else last[0], stop):
                     cells = [cell for cell in page if last is None or cell[:2] > last][:left]
                     if not cells:
                         continue
@@ -181,7 +177,7 @@ class HBaseStore(CellStore):
 
     def control_rows(self, prefix: bytes) -> list[bytes]:
         """The rows of the control table that begin so, in order."""
-        rows = {cell[0] for page in self._pages(CONTROL, prefix, None) for cell in page}
+        rows = {cell[0] for page in pages(self.gateway, self._control_name, prefix, None) for cell in page}
         return sorted(row for row in rows if row.startswith(prefix))
 
     def close(self) -> None:
@@ -222,68 +218,6 @@ class HBaseStore(CellStore):
             )
         self.admin.ensure(table)
 
-    def _pages(self, table: str, start: bytes, stop: bytes | None) -> Iterator[list[_Cell]]:
-        """Cells in order, from one scanner. It is closed, and its connection kept, unless something failed."""
-        timeout = self.gateway.timeout
-        scan = hbase.TScan(startRow=start or None, stopRow=stop, caching=SCAN_ROWS, batchSize=SCAN_COLUMNS)
-        ask = SCAN_CELLS // SCAN_COLUMNS
-        with self.gateway.held() as client:
-            scanner = client.call("scannerOpenWithScan", self.admin.full_name(table), scan, {}, timeout=timeout)
-            try:
-                while results := client.call("scannerGetList", scanner, ask, timeout=timeout):
-                    page = [cell for result in results for cell in _in_order(result)]
-                    yield page
-                    ask = max(1, min(SCAN_ROWS, SCAN_CELLS * len(results) // max(1, len(page))))
-            except GeneratorExit:
-                client.call("scannerClose", scanner, timeout=timeout)
-                raise
-            client.call("scannerClose", scanner, timeout=timeout)
-
-
-class _Register:
-    """control.Register over a table's rows."""
-
-    def __init__(self, gateway: Gateway, cells: CellCalls, table: bytes) -> None:
-        self._gateway = gateway
-        self._cells = cells
-        self._table = table
-
-    def get(self, row: bytes, qualifier: bytes) -> bytes | None:
-        column = FAMILY + b":" + qualifier
-        return self._ask(row, column).get(column)
-
-    def get_row(self, row: bytes) -> dict[bytes, bytes]:
-        prefix = FAMILY + b":"
-        return {column[len(prefix) :]: value for column, value in self._ask(row, FAMILY).items()}
-
-    def replace(self, row: bytes, qualifier: bytes, expected: bytes | None, new: bytes) -> bool:
-        return self.replace_all(row, [(qualifier, expected, new)])[0]
-
-    def replace_all(self, row: bytes, cells: Sequence[tuple[bytes, bytes | None, bytes]]) -> list[bool]:
-        steps = [(row, FAMILY + b":" + qualifier, expected, new) for qualifier, expected, new in cells]
-        return self._cells.swap(self._table, steps)
-
-    def _ask(self, row: bytes, wanted: bytes) -> dict[bytes, bytes]:
-        """Values by column; `wanted` is one of them, or the family."""
-
-        def ask(client: Client) -> dict[bytes, bytes]:
-            timeout = self._gateway.timeout
-            results = client.call("getRowWithColumns", self._table, row, [wanted], {}, timeout=timeout)
-            cells = {column: cell.value for result in results for column, cell in result.columns.items()}
-            other = any(column != wanted and not column.startswith(wanted + b":") for column in cells)
-            if len(results) > 1 or any(result.row != row for result in results) or other:
-                raise ReplyMismatch("a cell came back that was not asked for")
-            return cells
-
-        return self._gateway.using(ask)
-
 
 def _no_cells() -> Cells:
     return Cells(pa.array([], pa.int32()), pa.array([], pa.int64()), pa.array([], pa.binary()))
-
-
-def _in_order(result: Any) -> Iterator[_Cell]:
-    for column, cell in sorted(result.columns.items()):
-        family, _, qualifier = column.partition(b":")
-        if family == FAMILY:
-            yield result.row, qualifier, cell.timestamp, cell.value
