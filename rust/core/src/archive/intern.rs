@@ -2,6 +2,8 @@
 //! a Parquet column wants it. A column whose texts do not repeat, or that
 //! somebody fills with names made up to fill it, goes on without.
 
+use flurry_hints::soon;
+
 use super::columns::Bytes;
 
 /// A dictionary grows up to here.
@@ -16,13 +18,25 @@ const FIRST_SLOTS: usize = 64;
 /// Different texts, numbered as they came.
 #[derive(Debug, Default)]
 pub struct Dictionary {
-    /// Upper half of the hash above one more than the number; 0: free. Small, so
-    /// that the tables of all columns stay in the caches.
-    slots: Vec<u64>,
+    slots: Vec<Slot>,
     /// Where each text's length stands in `plain`.
     starts: Vec<u32>,
     /// Length (u32, little-endian) and bytes of each: plain values of Parquet.
     plain: Vec<u8>,
+}
+
+/// All that is needed to compare a text, so that looking for one is two steps in
+/// memory and not three.
+#[derive(Debug, Default, Clone, Copy)]
+#[repr(align(16))]
+struct Slot {
+    /// One more than the number; 0: free.
+    after: u32,
+    /// Upper half of the hash.
+    hash: u32,
+    /// Where the text's bytes stand in `plain`, and how many.
+    start: u32,
+    len: u32,
 }
 
 #[inline]
@@ -88,7 +102,7 @@ impl Dictionary {
     }
 
     pub fn memory(&self) -> usize {
-        self.plain.len() + self.slots.len() * 8 + self.starts.len() * 4
+        self.plain.len() + self.slots.len() * size_of::<Slot>() + self.starts.len() * 4
     }
 
     /// The texts in the order of their numbers.
@@ -114,35 +128,32 @@ impl Dictionary {
         let mask = self.slots.len().wrapping_sub(1);
         let mut place = hash as usize & mask;
         for _ in 0..MAX_PROBES {
-            let slot = self.slots.get(place).copied().unwrap_or(0);
-            let Some(number) = (slot as u32).checked_sub(1) else {
+            let slot = self.slots.get(place).copied().unwrap_or_default();
+            let Some(number) = slot.after.checked_sub(1) else {
                 break;
             };
-            if slot >> 32 == hash >> 32 {
-                let start = self.starts.get(number as usize).copied().unwrap_or(0);
-                if self.text(start) == text {
-                    return Some(number);
-                }
+            if slot.hash == (hash >> 32) as u32 && self.held(&slot) == Some(text) {
+                return Some(number);
             }
             place = (place + 1) & mask;
         }
         self.insert(text, hash)
     }
 
-    /// Looks where the texts would be found, one beside the other: what has left
-    /// the caches is fetched for all of them at once, not for each in turn.
+    #[inline]
+    fn held(&self, slot: &Slot) -> Option<&[u8]> {
+        let start = slot.start as usize;
+        self.plain.get(start..start + slot.len as usize)
+    }
+
+    /// Texts that are about to be looked for: what of the table has left the
+    /// caches is fetched for all of them at once, not for each in turn.
     #[inline]
     fn warm<'t>(&self, texts: impl Iterator<Item = &'t [u8]>) {
         let mask = self.slots.len().wrapping_sub(1);
-        let mut seen = 0;
         for text in texts {
-            let place = hash(text) as usize & mask;
-            let slot = self.slots.get(place).copied().unwrap_or(0) as u32;
-            let start = self.starts.get(slot.saturating_sub(1) as usize);
-            let start = start.copied().unwrap_or(0) as usize;
-            seen ^= self.plain.get(start).copied().unwrap_or(0);
+            soon(&self.slots, hash(text) as usize & mask);
         }
-        std::hint::black_box(seen);
     }
 
     #[cold]
@@ -154,9 +165,9 @@ impl Dictionary {
         if (self.len() + 1) * 2 > self.slots.len() {
             self.grow()?;
         }
-        let number = self.len() as u32;
-        place(&mut self.slots, number, hash)?;
-        self.starts.push(self.plain.len() as u32);
+        let (number, start) = (self.len() as u32, self.plain.len() as u32);
+        place(&mut self.slots, slot(number, start, text, hash), hash)?;
+        self.starts.push(start);
         self.plain
             .extend_from_slice(&(text.len() as u32).to_le_bytes());
         self.plain.extend_from_slice(text);
@@ -164,9 +175,11 @@ impl Dictionary {
     }
 
     fn grow(&mut self) -> Option<()> {
-        let mut slots = vec![0; (self.slots.len() * 2).max(FIRST_SLOTS)];
+        let mut slots = vec![Slot::default(); (self.slots.len() * 2).max(FIRST_SLOTS)];
         for (number, start) in (0..).zip(&self.starts) {
-            place(&mut slots, number, hash(self.text(*start)))?;
+            let text = self.text(*start);
+            let hash = hash(text);
+            place(&mut slots, slot(number, *start, text, hash), hash)?;
         }
         self.slots = slots;
         Some(())
@@ -178,14 +191,24 @@ impl Dictionary {
     }
 }
 
-/// Puts a number where its text's hash says, or next to it.
-fn place(slots: &mut [u64], number: u32, hash: u64) -> Option<()> {
+/// Of the text whose length stands at `start`.
+fn slot(number: u32, start: u32, text: &[u8], hash: u64) -> Slot {
+    Slot {
+        after: number + 1,
+        hash: (hash >> 32) as u32,
+        start: start + 4,
+        len: text.len() as u32,
+    }
+}
+
+/// Puts a slot where its text's hash says, or next to it.
+fn place(slots: &mut [Slot], new: Slot, hash: u64) -> Option<()> {
     let mask = slots.len().wrapping_sub(1);
     let mut place = hash as usize & mask;
     for _ in 0..MAX_PROBES {
         let slot = slots.get_mut(place)?;
-        if *slot == 0 {
-            *slot = hash >> 32 << 32 | u64::from(number + 1);
+        if slot.after == 0 {
+            *slot = new;
             return Some(());
         }
         place = (place + 1) & mask;
@@ -328,10 +351,11 @@ mod tests {
 
     #[test]
     fn a_dictionary_ends_where_texts_were_chosen_to_meet() {
-        let mut slots = vec![0; 1024];
+        let mut slots = vec![Slot::default(); 1024];
+        let new = slot(1, 0, b"text", 7);
         for _ in 0..MAX_PROBES {
-            assert!(place(&mut slots, 1, 7).is_some());
+            assert!(place(&mut slots, new, 7).is_some());
         }
-        assert!(place(&mut slots, 1, 7).is_none());
+        assert!(place(&mut slots, new, 7).is_none());
     }
 }
