@@ -57,6 +57,7 @@ impl Numbers {
         let number = self.chunks.len() - 1;
         let chunk = self.chunks.last_mut().ok_or(TableFull)?;
         let at = number << NUMBER_BITS | chunk.len();
+        hints::grow(chunk, width);
         chunk.resize(chunk.len() + width, 0);
         Ok(at as u32)
     }
@@ -116,6 +117,7 @@ impl KeyBytes {
         }
         let number = self.chunks.len() - 1;
         let chunk = self.chunks.last_mut().ok_or(TableFull)?;
+        hints::grow(chunk, most + 2 * KEY_UNIT);
         let start = chunk.len();
         chunk.extend_from_slice(&[0; KEY_UNIT]);
         write(chunk);
@@ -230,6 +232,7 @@ impl Regions {
         let number = self.chunks.len() - 1;
         let chunk = self.chunks.last_mut().ok_or(TableFull)?;
         let first = (number << CELL_BITS | chunk.len()) as u32;
+        hints::grow(chunk, cells as usize);
         chunk.resize(chunk.len() + cells as usize, Cell::default());
         Ok(Region {
             first,

@@ -222,7 +222,9 @@ impl Blocks {
             self.full = true;
             0
         });
+        hints::grow(&mut self.prints, 1);
         self.prints.push(print);
+        hints::grow(&mut self.blocks, 1);
         self.blocks.push(Block {
             region: Region::default(),
             key,
@@ -237,8 +239,10 @@ impl Blocks {
             dead: false,
             bytes,
         });
+        hints::grow(&mut self.states, self.rollups);
         self.states
             .resize(self.states.len() + self.rollups, State::default());
+        hints::grow(&mut self.singles, self.single_numbers);
         self.singles
             .resize(self.singles.len() + self.single_numbers, 0);
         self.index.insert(print, id);

@@ -229,7 +229,9 @@ impl Emitter {
         if program.parameters.is_empty() {
             return;
         }
-        self.distinct.iter_mut().for_each(Seen::clear);
+        for (mask, _) in &program.wanted.distinct {
+            self.distinct.get_mut(*mask).map(Seen::clear);
+        }
         place.bases(&program.parameters.steps, &self.prints, &mut self.bases);
         for event in slice(&place.report.events, &place.session.events) {
             if event.params.is_empty() {
@@ -315,17 +317,11 @@ impl Emitter {
     /// whether the session has it for the first time.
     fn note_distinct(&mut self, program: &Program, prints: &[u128; 3]) -> [bool; 8] {
         let mut is_new = [false; 8];
-        let wanted = program.wanted.distinct.iter();
-        for (mask, ((seen, is_new), wanted)) in
-            (0u8..).zip(self.distinct.iter_mut().zip(&mut is_new).zip(wanted))
-        {
-            if *wanted {
-                let print = (0u8..).zip(prints).fold(0u128, |sum, (bit, print)| {
-                    let factor = program.keys.of_dimension(usize::from(bit));
-                    let present = u128::from(mask >> bit & 1);
-                    sum.wrapping_add(print.wrapping_mul(factor) * present)
-                });
-                *is_new = seen.insert(print);
+        for (mask, terms) in &program.wanted.distinct {
+            if let (Some(seen), Some(is_new)) =
+                (self.distinct.get_mut(*mask), is_new.get_mut(*mask))
+            {
+                *is_new = seen.insert(terms.add(0, prints));
             }
         }
         is_new

@@ -37,9 +37,9 @@ pub(super) struct Wanted {
     pub session: Vec<Dimension>,
     /// Whether distinct event names are asked for.
     pub event_sessions: bool,
-    /// Per set of (event, parameter, value) as a bit mask: whether a rollup
-    /// counts sessions by it.
-    pub distinct: [bool; 8],
+    /// The sets of (event, parameter, value), as bit masks, that a rollup
+    /// counts sessions by, and how it adds them up.
+    pub distinct: Vec<(usize, Terms)>,
 }
 
 /// Rollups that are counted together: every measure of their level is known at once.
@@ -159,7 +159,7 @@ impl Program {
         let (Some(step), Some(layout)) = (self.rollups.get(at), self.layouts.get(at)) else {
             return;
         };
-        self.wanted.note(rollup);
+        self.wanted.note(rollup, step);
         if rollup.counts_reports() {
             self.reports.push(step, layout);
         }
@@ -244,7 +244,7 @@ fn set_aside(measures: &[usize], all: &[u64], elsewhere: &mut Vec<u64>) -> Packe
 }
 
 impl Wanted {
-    fn note(&mut self, rollup: &Rollup) {
+    fn note(&mut self, rollup: &Rollup, step: &Step) {
         for dimension in &rollup.dimensions {
             let wanted = match dimension.scope() {
                 Scope::Report => &mut self.report,
@@ -258,7 +258,12 @@ impl Wanted {
         if rollup.measures.contains(&Measure::EventSessions) {
             match rollup.level {
                 Level::Event => self.event_sessions = true,
-                _ => self.distinct[distinct_mask(rollup)] = true,
+                _ => {
+                    let known = |(mask, _): &(usize, Terms)| *mask == step.distinct;
+                    if !self.distinct.iter().any(known) {
+                        self.distinct.push((step.distinct, step.leaf.clone()));
+                    }
+                }
             }
         }
     }
