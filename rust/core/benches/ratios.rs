@@ -18,6 +18,8 @@ mod common;
 
 const BATCH: usize = 10_000;
 const SEED: u64 = 20131120; // of bench/corpus.py
+/// Every group is there already, and the memory is in use.
+const AGAIN: &str = "five rollups, known groups";
 const FIVE: &str = include_str!("../../../bench/plans/five.toml");
 
 fn main() {
@@ -44,6 +46,7 @@ fn main() {
     });
     let mut names = vec!["CRC-32", "decode"];
     names.extend(plans.iter().map(|(name, _)| *name));
+    names.push(AGAIN);
     let mut least = vec![u64::MAX; names.len()];
     let mut updates = vec![0; names.len()];
     for _ in 0..rounds {
@@ -55,9 +58,14 @@ fn main() {
                 0 => timed(|| black_box(batch.payloads().fold(0, |sum, p| sum ^ crc32(p)))),
                 1 => timed(|| decode(&batch)),
                 _ => {
-                    let mut engine = engine(&plans[at - 2].1);
+                    let plan = plans.get(at - 2).unwrap_or(&plans[0]);
+                    let mut engine = engine(&plan.1);
+                    if *name == AGAIN {
+                        absorb(&mut engine, &batch, BATCH);
+                    }
+                    let before = engine.stats().updates;
                     let nanos = timed(|| absorb(&mut engine, &batch, BATCH));
-                    updates[at] = engine.stats().updates;
+                    updates[at] = engine.stats().updates - before;
                     nanos
                 }
             };

@@ -1,6 +1,6 @@
 //! Hints about memory: what will be read soon, and what is worth large pages.
 //!
-//! Hints change how long something takes and never what comes out. Both
+//! Hints change how long something takes and never what comes out. The
 //! functions are safe for any argument; on other processors and systems than
 //! those named here they do nothing.
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -11,6 +11,11 @@ use std::mem::MaybeUninit;
 /// pages of 4 KiB). A wrong size costs the hint its effect, nothing else.
 #[cfg(target_os = "linux")]
 const LARGE: usize = 1 << 21;
+
+/// The smallest page of x86-64 and most of aarch64; where pages are larger, the
+/// kernel refuses what does not begin with one.
+#[cfg(target_os = "linux")]
+const PAGE: usize = 1 << 12;
 
 /// `slice[at]` will be read soon. Does not wait for it; outside of the slice,
 /// and for an empty one, it does nothing.
@@ -47,20 +52,35 @@ fn prefetch<T>(value: &T) {
 fn prefetch<T>(_: &T) {}
 
 /// Memory that was just reserved, is large and will be looked into all over:
-/// the kernel may back it with large pages. Only those that lie wholly inside
-/// are meant.
+/// the kernel may back it with large pages.
 #[cfg(target_os = "linux")]
 pub fn scattered<T>(spare: &mut [MaybeUninit<T>]) {
-    let start = spare.as_mut_ptr() as usize;
-    let end = start + size_of_val(spare);
-    let first = start.next_multiple_of(LARGE);
-    let last = end / LARGE * LARGE;
-    if first < last {
-        let inside = spare.as_mut_ptr().cast::<u8>().wrapping_add(first - start);
-        // SAFETY: whole pages inside of memory that the caller owns alone.
-        // MADV_HUGEPAGE changes neither contents nor protection, and where it
-        // is refused everything stays as it was.
-        unsafe { libc::madvise(inside.cast(), last - first, libc::MADV_HUGEPAGE) };
+    let bytes = size_of_val(spare);
+    if bytes < LARGE {
+        return;
+    }
+    // From the beginning of its first page: an allocator that maps large pieces
+    // keeps a few bytes of its own before them, and a large page that begins
+    // with those would be lost.
+    let start = spare.as_mut_ptr().cast::<u8>();
+    let before = start as usize % PAGE;
+    // SAFETY: pages that are mapped, since each has memory that the caller owns
+    // alone. MADV_HUGEPAGE changes neither contents nor protection, whoever
+    // else has bytes in the first and last of them, and where it is refused
+    // everything stays as it was.
+    unsafe {
+        let page = start.wrapping_sub(before).cast();
+        libc::madvise(page, bytes + before, libc::MADV_HUGEPAGE);
+    }
+}
+
+/// Makes room for one more in a vector that grows by doubling and is looked
+/// into all over once it is large.
+#[inline]
+pub fn grow<T>(vector: &mut Vec<T>, more: usize) {
+    if vector.capacity() - vector.len() < more {
+        vector.reserve(more);
+        scattered(vector.spare_capacity_mut());
     }
 }
 
@@ -110,6 +130,21 @@ mod tests {
         }
         scattered::<u64>(&mut []);
         scattered::<()>(&mut [MaybeUninit::new(())]);
+    }
+
+    #[test]
+    fn vectors_grow_as_ever() {
+        let mut vector = Vec::new();
+        for number in 0..3 * LARGE / 8 {
+            grow(&mut vector, 1);
+            let room = vector.capacity();
+            vector.push(number);
+            assert_eq!(vector.capacity(), room);
+        }
+        assert!(vector.into_iter().eq(0..3 * LARGE / 8));
+        let mut vector: Vec<u8> = Vec::new();
+        grow(&mut vector, 5 * LARGE);
+        assert!(vector.capacity() >= 5 * LARGE);
     }
 
     #[cfg(not(target_os = "linux"))]

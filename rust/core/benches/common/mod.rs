@@ -43,11 +43,12 @@ pub fn engine(plan: &Arc<Plan>) -> Engine<()> {
     }
 }
 
-/// All reports, `size` at once.
+/// All reports, `size` at once, at the offsets that are due.
 pub fn absorb(engine: &mut Engine<()>, batch: &Batch, size: usize) {
+    let due = engine.partitions().first().map_or(0, |part| part.next);
     for first in (0..batch.len()).step_by(size) {
         let payloads = batch.payloads().zip(&batch.times_ms);
-        let records = (0i64..).zip(payloads).skip(first).take(size);
+        let records = (due..).zip(payloads).skip(first).take(size);
         let records = records.map(|(offset, (payload, time))| Record {
             partition: 0,
             offset,

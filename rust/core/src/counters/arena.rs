@@ -1,17 +1,25 @@
 //! Memory of a table, in chunks: it grows without moving what is there, and
 //! takes no more than it needs. A place is a chunk's number and a place in it.
 
+use std::ops::Range;
+
 use flurry_hints as hints;
 
-use super::slots::Slot;
+use super::cells::Cell;
 use super::table::TableFull;
 
 /// Chunks are of 8 MiB, so that most of one lies on large pages: the kernel
 /// then makes 2 MiB of it at once, and the processor finds its way there in one
 /// step less. The first begins small.
 const NUMBER_BITS: u32 = 20;
-const SLOT_BITS: u32 = 19;
-const KEY_BITS: u32 = 23;
+const CELL_BITS: u32 = 18;
+/// Keys begin at multiples of four bytes.
+const KEY_BITS: u32 = 21;
+const KEY_UNIT: usize = 4;
+/// Bits of what stands before a key for its length; the rest says whose it is.
+const LENGTH_BITS: u32 = 24;
+/// A longer key has no place.
+pub(super) const MAX_KEY: usize = (1 << 20) - 1;
 
 /// An empty chunk with room for so many.
 fn chunk<T>(room: usize) -> Vec<T> {
@@ -20,12 +28,12 @@ fn chunk<T>(room: usize) -> Vec<T> {
     chunk
 }
 
-/// Groups: each a number that says what it is, and its values. Place 0 is nobody's.
-pub(super) struct Groups {
+/// Numbers of 64 bits, some at a time. Place 0 is nobody's.
+pub(super) struct Numbers {
     chunks: Vec<Vec<u64>>,
 }
 
-impl Groups {
+impl Numbers {
     pub fn new() -> Self {
         Self {
             chunks: vec![vec![0]],
@@ -37,9 +45,9 @@ impl Groups {
         8 * chunks.sum::<usize>() + self.chunks.capacity() * size_of::<Vec<u64>>()
     }
 
-    /// Adds a group of zeros.
-    pub fn push(&mut self, head: u64, width: usize) -> Result<u32, TableFull> {
-        let room = |chunk: &&mut Vec<u64>| chunk.len() + 1 + width <= 1 << NUMBER_BITS;
+    /// Adds so many zeros; returns where they are.
+    pub fn push(&mut self, width: usize) -> Result<u32, TableFull> {
+        let room = |chunk: &&mut Vec<u64>| chunk.len() + width <= 1 << NUMBER_BITS;
         if self.chunks.last_mut().filter(room).is_none() {
             if self.chunks.len() >> (32 - NUMBER_BITS) != 0 {
                 return Err(TableFull);
@@ -49,113 +57,123 @@ impl Groups {
         let number = self.chunks.len() - 1;
         let chunk = self.chunks.last_mut().ok_or(TableFull)?;
         let at = number << NUMBER_BITS | chunk.len();
-        chunk.push(head);
+        hints::grow(chunk, width);
         chunk.resize(chunk.len() + width, 0);
         Ok(at as u32)
     }
 
-    /// The first number of a group.
-    #[inline]
-    pub fn head(&self, at: u32) -> u64 {
-        let chunk = self.chunks.get((at >> NUMBER_BITS) as usize);
-        let head = chunk.and_then(|chunk| chunk.get(offset(at, NUMBER_BITS)));
-        head.copied().unwrap_or(0)
-    }
-
-    /// A group will be looked at soon.
-    #[inline]
-    pub fn soon(&self, at: u32) {
-        if let Some(chunk) = self.chunks.get((at >> NUMBER_BITS) as usize) {
-            hints::soon(chunk, offset(at, NUMBER_BITS) + 1);
-        }
-    }
-
-    /// The values of a group.
+    /// So many numbers.
     #[inline]
     pub fn get(&self, at: u32, width: usize) -> &[u64] {
-        let first = offset(at, NUMBER_BITS) + 1;
+        let first = offset(at, NUMBER_BITS);
         let chunk = self.chunks.get((at >> NUMBER_BITS) as usize);
         let values = chunk.and_then(|chunk| chunk.get(first..first + width));
         values.unwrap_or(&[])
     }
 
-    /// The values of a group.
+    /// Adds to as many numbers as there are.
     #[inline]
-    pub fn get_mut(&mut self, at: u32, width: usize) -> &mut [u64] {
-        let first = offset(at, NUMBER_BITS) + 1;
+    pub fn add(&mut self, at: u32, deltas: impl Iterator<Item = u64>) {
         let chunk = self.chunks.get_mut((at >> NUMBER_BITS) as usize);
-        let values = chunk.and_then(|chunk| chunk.get_mut(first..first + width));
-        values.unwrap_or(&mut [])
+        let values = chunk.and_then(|chunk| chunk.get_mut(offset(at, NUMBER_BITS)..));
+        for (value, delta) in values.unwrap_or(&mut []).iter_mut().zip(deltas) {
+            *value = value.saturating_add(delta);
+        }
     }
 }
 
-/// Keys, one behind the other.
-#[derive(Default)]
+/// Keys, one behind the other, each with a number that says whose it is. Place
+/// 0 is nobody's.
 pub(super) struct KeyBytes {
     chunks: Vec<Vec<u8>>,
-    written: Vec<u8>,
 }
 
 impl KeyBytes {
+    pub fn new() -> Self {
+        Self {
+            chunks: vec![vec![0; KEY_UNIT]],
+        }
+    }
+
     pub fn bytes(&self) -> usize {
         let chunks = self.chunks.iter().map(Vec::capacity);
         chunks.sum::<usize>() + self.chunks.capacity() * size_of::<Vec<u8>>()
     }
 
-    /// Adds what `write` writes: its place and length.
-    pub fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> (usize, usize) {
-        self.written.clear();
-        write(&mut self.written);
-        let length = self.written.len();
-        let room = |chunk: &&mut Vec<u8>| chunk.len() + length <= 1 << KEY_BITS;
+    /// Adds what `write` writes, `most` bytes at most: its place and length.
+    #[inline]
+    pub fn push(
+        &mut self,
+        whose: u8,
+        most: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(u32, usize), TableFull> {
+        let room = |chunk: &&mut Vec<u8>| chunk.len() + most + 2 * KEY_UNIT <= KEY_UNIT << KEY_BITS;
         if self.chunks.last_mut().filter(room).is_none() {
-            let room = if self.chunks.is_empty() {
-                0
-            } else {
-                1 << KEY_BITS
-            };
-            self.chunks.push(chunk(length.max(room)));
+            if most > MAX_KEY || self.chunks.len() >> (32 - KEY_BITS) != 0 {
+                return Err(TableFull);
+            }
+            self.chunks.push(chunk(KEY_UNIT << KEY_BITS));
         }
         let number = self.chunks.len() - 1;
-        let Some(chunk) = self.chunks.last_mut() else {
-            return (0, 0);
-        };
-        let at = number << KEY_BITS | chunk.len();
-        chunk.extend_from_slice(&self.written);
-        (at, length)
+        let chunk = self.chunks.last_mut().ok_or(TableFull)?;
+        hints::grow(chunk, most + 2 * KEY_UNIT);
+        let start = chunk.len();
+        chunk.extend_from_slice(&[0; KEY_UNIT]);
+        write(chunk);
+        let length = chunk.len().saturating_sub(start + KEY_UNIT);
+        if length > most || length > MAX_KEY {
+            chunk.truncate(start);
+            return Err(TableFull);
+        }
+        let head = u32::from(whose) << LENGTH_BITS | length as u32;
+        if let Some(place) = chunk.get_mut(start..start + KEY_UNIT) {
+            place.copy_from_slice(&head.to_le_bytes());
+        }
+        while !chunk.len().is_multiple_of(KEY_UNIT) {
+            chunk.push(0);
+        }
+        let at = number << KEY_BITS | (start / KEY_UNIT);
+        Ok((at as u32, length))
     }
 
+    /// Whose a key is, and the key.
     #[inline]
-    pub fn get(&self, at: usize, length: usize) -> &[u8] {
-        let first = at & ((1 << KEY_BITS) - 1);
-        let chunk = self.chunks.get(at >> KEY_BITS);
-        let key = chunk.and_then(|chunk| chunk.get(first..first + length));
-        key.unwrap_or(&[])
+    pub fn get(&self, at: u32) -> (u8, &[u8]) {
+        let chunk = self.chunks.get((at >> KEY_BITS) as usize);
+        let from_here = chunk.and_then(|chunk| chunk.get(offset(at, KEY_BITS) * KEY_UNIT..));
+        let Some((head, rest)) = from_here.and_then(<[u8]>::split_first_chunk) else {
+            return (0, &[]);
+        };
+        let head = u32::from_le_bytes(*head);
+        let key = rest.get(..offset(head, LENGTH_BITS));
+        ((head >> LENGTH_BITS) as u8, key.unwrap_or(&[]))
     }
 }
 
-/// A block's part of the slots: a power of two of them.
+/// A block's part of the cells: a power of two of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Region {
     first: u32,
-    pub slots: u32,
+    pub cells: u32,
     pub used: u32,
 }
 
 impl Region {
-    /// Where one of its slots is: a chunk's number and the place in it. A large
-    /// region has a chunk of its own, which is then longer than others.
+    /// Where it lies: a chunk's number and places in it. A large region has a
+    /// chunk of its own, which is then longer than others.
     #[inline]
-    fn place(self, slot: usize) -> (usize, usize) {
-        let chunk = self.first >> SLOT_BITS;
-        (chunk as usize, offset(self.first, SLOT_BITS) + slot)
+    fn places(self) -> (usize, Range<usize>) {
+        let first = offset(self.first, CELL_BITS);
+        let places = first..first + self.cells as usize;
+        ((self.first >> CELL_BITS) as usize, places)
     }
 }
 
-/// Slots, in regions that come and go.
+/// Cells, in regions that come and go.
 #[derive(Default)]
 pub(super) struct Regions {
-    chunks: Vec<Vec<Slot>>,
+    chunks: Vec<Vec<Cell>>,
     /// Regions that nobody uses, by the binary logarithm of their size.
     free: Vec<Vec<u32>>,
 }
@@ -164,77 +182,61 @@ impl Regions {
     pub fn bytes(&self) -> usize {
         let chunks = self.chunks.iter().map(Vec::capacity);
         let free = self.free.iter().map(Vec::capacity);
-        chunks.sum::<usize>() * size_of::<Slot>()
-            + self.chunks.capacity() * size_of::<Vec<Slot>>()
+        chunks.sum::<usize>() * size_of::<Cell>()
+            + self.chunks.capacity() * size_of::<Vec<Cell>>()
             + free.sum::<usize>() * 4
     }
 
-    /// One slot of a region will be looked at soon.
+    /// The cells of a region.
     #[inline]
-    pub fn soon(&self, region: Region, slot: usize) {
-        let (chunk, place) = region.place(slot);
-        if let Some(chunk) = self.chunks.get(chunk) {
-            hints::soon(chunk, place);
-        }
+    pub fn get(&self, region: Region) -> &[Cell] {
+        let (chunk, places) = region.places();
+        let cells = self.chunks.get(chunk).and_then(|chunk| chunk.get(places));
+        cells.unwrap_or(&[])
     }
 
-    /// One slot of a region.
+    /// The cells of a region.
     #[inline]
-    pub fn slot(&self, region: Region, slot: usize) -> Option<&Slot> {
-        let (chunk, place) = region.place(slot);
-        self.chunks.get(chunk)?.get(place)
+    pub fn get_mut(&mut self, region: Region) -> &mut [Cell] {
+        let (chunk, places) = region.places();
+        let chunk = self.chunks.get_mut(chunk);
+        let cells = chunk.and_then(|chunk| chunk.get_mut(places));
+        cells.unwrap_or(&mut [])
     }
 
-    /// The slots of a region.
-    #[inline]
-    pub fn get(&self, region: Region) -> &[Slot] {
-        let first = offset(region.first, SLOT_BITS);
-        let chunk = self.chunks.get((region.first >> SLOT_BITS) as usize);
-        let slots = chunk.and_then(|chunk| chunk.get(first..first + region.slots as usize));
-        slots.unwrap_or(&[])
-    }
-
-    /// The slots of a region.
-    #[inline]
-    pub fn get_mut(&mut self, region: Region) -> &mut [Slot] {
-        let first = offset(region.first, SLOT_BITS);
-        let chunk = self.chunks.get_mut((region.first >> SLOT_BITS) as usize);
-        let slots = chunk.and_then(|chunk| chunk.get_mut(first..first + region.slots as usize));
-        slots.unwrap_or(&mut [])
-    }
-
-    /// A region of so many empty slots, a power of two.
-    pub fn take(&mut self, slots: u32) -> Result<Region, TableFull> {
-        let class = slots.trailing_zeros() as usize;
+    /// A region of so many empty cells, a power of two.
+    pub fn take(&mut self, cells: u32) -> Result<Region, TableFull> {
+        let class = cells.trailing_zeros() as usize;
         if let Some(first) = self.free.get_mut(class).and_then(Vec::pop) {
             let region = Region {
                 first,
-                slots,
+                cells,
                 used: 0,
             };
-            self.get_mut(region).fill(Slot::default());
+            self.get_mut(region).fill(Cell::default());
             return Ok(region);
         }
-        let room = |chunk: &Vec<Slot>| chunk.len() + slots as usize <= 1 << SLOT_BITS;
+        let room = |chunk: &Vec<Cell>| chunk.len() + cells as usize <= 1 << CELL_BITS;
         if !self.chunks.last().is_some_and(room) {
             self.give_rest();
-            if self.chunks.len() >> (32 - SLOT_BITS) != 0 {
+            if self.chunks.len() >> (32 - CELL_BITS) != 0 {
                 return Err(TableFull);
             }
             let room = if self.chunks.is_empty() {
                 0
             } else {
-                1 << SLOT_BITS
+                1 << CELL_BITS
             };
-            self.chunks.push(chunk(room.max(slots as usize)));
+            self.chunks.push(chunk(room.max(cells as usize)));
         }
         let number = self.chunks.len() - 1;
         let chunk = self.chunks.last_mut().ok_or(TableFull)?;
-        let first = (number << SLOT_BITS | chunk.len()) as u32;
-        chunk.resize(chunk.len() + slots as usize, Slot::default());
+        let first = (number << CELL_BITS | chunk.len()) as u32;
+        hints::grow(chunk, cells as usize);
+        chunk.resize(chunk.len() + cells as usize, Cell::default());
         Ok(Region {
             first,
-            slots,
+            cells,
             used: 0,
         })
     }
@@ -246,25 +248,25 @@ impl Regions {
             return;
         };
         let mut first = chunk.len();
-        let end = first.max(1 << SLOT_BITS);
-        chunk.resize(end, Slot::default());
+        let end = first.max(1 << CELL_BITS);
+        chunk.resize(end, Cell::default());
         while first < end {
-            let slots = 1 << (end - first).ilog2();
+            let cells = 1 << (end - first).ilog2();
             self.release(Region {
-                first: (number << SLOT_BITS | first) as u32,
-                slots,
+                first: (number << CELL_BITS | first) as u32,
+                cells,
                 used: 0,
             });
-            first += slots as usize;
+            first += cells as usize;
         }
     }
 
     /// Gives a region back.
     pub fn release(&mut self, region: Region) {
-        if region.slots == 0 {
+        if region.cells == 0 {
             return;
         }
-        let class = region.slots.trailing_zeros() as usize;
+        let class = region.cells.trailing_zeros() as usize;
         if self.free.len() <= class {
             self.free.resize(class + 1, Vec::new());
         }

@@ -1,27 +1,31 @@
 //! The blocks in memory: which are there, what is known of them, and the
 //! groups that they hold in the common table.
 
+use std::num::NonZeroU32;
+
 use flurry_hints as hints;
 
 use super::block::{Decoded, Header, KeyParts, Writer, write_key_part};
-use super::index::Index;
-use super::ops::Ops;
+use super::index::{Index, NONE};
+use super::ops::{Op, OpScope, Ops};
 use super::program::{Program, Step};
 use super::row::write_row;
 use super::slots::Print;
-use super::table::{GroupTable, NONE, Region, TableFull};
+use super::table::{Delta, GroupTable, Region, TableFull};
+use super::varint;
 use crate::plan::Scope;
 use crate::trials::{self, Bug};
 
-/// One block's place and state; its groups lie in the common table.
+/// One block's place and state, in a cache line; its groups lie in the common table.
 #[derive(Debug)]
+#[repr(align(64))]
 pub struct Block {
-    print: u128,
     /// Where its groups are looked for.
     region: Region,
+    /// Where its API key is.
+    key: u32,
     pub partition: i32,
     pub bucket: u32,
-    api_key: Box<[u8]>,
     /// E of the stored cell that it was built on: records below are in it. 0: there was none.
     pub base: i64,
     /// Offset of the last record counted here, −1 before the first.
@@ -44,17 +48,35 @@ pub struct Block {
 struct State {
     /// Those that have a line of their own.
     groups: u32,
-    /// Where the only group of a rollup without dimensions is, 0 if there is none.
-    single: u32,
-    /// Where `(other)` is, 0 if there is none.
-    other: u32,
+    /// Where the numbers of `(other)` are, if there is one.
+    other: Option<NonZeroU32>,
 }
 
 /// A group to be written, with as much of its key as decides nearly always.
 struct Line {
-    rollup: u32,
-    at: u32,
+    rollup: u8,
+    /// Where its key is, 0 for the empty one.
+    key: u32,
+    /// Where its numbers begin in `Encoding::numbers`.
+    numbers: usize,
     prefix: u64,
+}
+
+/// Scratch space for a block that is written.
+#[derive(Default)]
+struct Encoding {
+    lines: Vec<Line>,
+    numbers: Vec<u64>,
+}
+
+/// A group that a block does not have yet.
+struct New<'n> {
+    step: &'n Step,
+    cap: u32,
+    print: Print,
+    delta: Delta<'n>,
+    /// New groups of the block that may follow, this one included.
+    expected: u32,
 }
 
 /// All blocks of an engine.
@@ -62,23 +84,24 @@ pub struct Blocks {
     table: GroupTable,
     index: Index,
     blocks: Vec<Block>,
+    /// Fingerprints of the blocks.
+    prints: Vec<u128>,
     /// Per block and rollup, `rollups` to a block.
     states: Vec<State>,
     rollups: usize,
+    /// Of rollups without dimensions, `single_numbers` to a block.
+    singles: Vec<u64>,
+    single_numbers: usize,
+    /// How many of them exist.
+    single_groups: usize,
     live_bytes: usize,
     /// Of dropped blocks that wait for a rebuild.
     dead_bytes: usize,
     dirty_bytes: usize,
-    key_bytes: usize,
     full: bool,
     /// Updates of groups that were applied.
     pub updates: u64,
-    lines: Vec<Line>,
-}
-
-/// Bytes of a block without groups.
-fn empty_bytes(rollups: usize, key: usize) -> usize {
-    size_of::<Block>() + rollups * size_of::<State>() + key + 16
+    encoding: Encoding,
 }
 
 impl Blocks {
@@ -88,15 +111,18 @@ impl Blocks {
             table: GroupTable::new(),
             index: Index::new(),
             blocks: Vec::new(),
+            prints: Vec::new(),
             states: Vec::new(),
             rollups: program.rollups.len(),
+            singles: Vec::new(),
+            single_numbers: program.single_numbers,
+            single_groups: 0,
             live_bytes: 0,
             dead_bytes: 0,
             dirty_bytes: 0,
-            key_bytes: 0,
             full: false,
             updates: 0,
-            lines: Vec::new(),
+            encoding: Encoding::default(),
         }
     }
 
@@ -112,7 +138,7 @@ impl Blocks {
 
     /// Groups in memory, those of dropped blocks included until the next rebuild.
     pub fn groups(&self) -> usize {
-        self.table.len()
+        self.table.len() + self.single_groups
     }
 
     /// Whether the table has run out of numbers: what was counted since is not to be trusted.
@@ -135,9 +161,20 @@ impl Blocks {
     pub fn bytes(&self) -> usize {
         self.table.bytes()
             + self.blocks.capacity() * size_of::<Block>()
+            + self.prints.capacity() * size_of::<u128>()
             + self.states.capacity() * size_of::<State>()
+            + self.singles.capacity() * size_of::<u64>()
             + self.index.bytes()
-            + self.key_bytes
+    }
+
+    /// Bytes of a block without groups.
+    fn empty_bytes(&self, key: usize) -> usize {
+        size_of::<Block>()
+            + size_of::<u128>()
+            + self.rollups * size_of::<State>()
+            + self.single_numbers * size_of::<u64>()
+            + key
+            + 16
     }
 
     /// About the bytes that the live blocks need: what eviction can bring down.
@@ -179,15 +216,20 @@ impl Blocks {
         pending: bool,
     ) -> u32 {
         let id = self.blocks.len() as u32;
-        let bytes = empty_bytes(self.rollups, api_key.len());
+        let bytes = self.empty_bytes(api_key.len());
         self.live_bytes += bytes;
-        self.key_bytes += api_key.len();
+        let key = self.table.keep(api_key).unwrap_or_else(|TableFull| {
+            self.full = true;
+            0
+        });
+        hints::grow(&mut self.prints, 1);
+        self.prints.push(print);
+        hints::grow(&mut self.blocks, 1);
         self.blocks.push(Block {
-            print,
             region: Region::default(),
+            key,
             partition,
             bucket,
-            api_key: api_key.into(),
             base: 0,
             touched: -1,
             turn: 0,
@@ -197,8 +239,12 @@ impl Blocks {
             dead: false,
             bytes,
         });
+        hints::grow(&mut self.states, self.rollups);
         self.states
             .resize(self.states.len() + self.rollups, State::default());
+        hints::grow(&mut self.singles, self.single_numbers);
+        self.singles
+            .resize(self.singles.len() + self.single_numbers, 0);
         self.index.insert(print, id);
         id
     }
@@ -265,156 +311,175 @@ impl Blocks {
         }
         for scope in &mut *scopes {
             scope.block = self.index.find(scope.print);
-            hints::soon(&self.blocks, scope.block as usize);
-            // Four to a cache line.
-            let first = scope.block as usize * self.rollups;
-            for state in (first..first.saturating_add(self.rollups)).step_by(4) {
-                hints::soon(&self.states, state);
+            let block = scope.block as usize;
+            hints::soon(&self.blocks, block);
+            // Eight of either to a cache line.
+            for place in (0..self.rollups).step_by(8) {
+                hints::soon(&self.states, block * self.rollups + place);
+            }
+            for place in (0..self.single_numbers).step_by(8) {
+                hints::soon(&self.singles, block * self.single_numbers + place);
             }
         }
     }
 
-    /// Applies operations in order; those of scopes without a block count
-    /// nowhere. Passes as above: for the slots, then for the values.
+    /// Applies operations, those of a rollup in their order; those of scopes
+    /// without a block count nowhere. Passes as above.
     pub fn apply(&mut self, program: &Program, ops: &mut Ops<'_>) {
-        for op in &ops.ops {
-            let scope = ops.scopes.get(op.scope as usize);
-            if let Some(block) = scope.and_then(|scope| self.get(scope.block)) {
-                self.table.soon(block.region, op.print);
+        for run in ops.ops.chunk_by(|a, b| a.scope == b.scope) {
+            if let Some(block) = run.first().and_then(|op| self.get(ops.block(op.scope))) {
+                self.table.soon(block.region, run);
             }
         }
-        for op in &mut ops.ops {
-            let Some(scope) = ops.scopes.get(op.scope as usize) else {
-                continue;
-            };
-            op.at = self.find_group(scope.block, op.rollup, op.single, op.print);
-            self.table.soon_values(op.at);
-        }
-        for index in 0..ops.ops.len() {
-            let Some(&op) = ops.ops.get(index) else { break };
-            let at = match op.at {
-                0 => self.find_or_create(program, ops, index),
-                at => at,
-            };
-            let start = op.deltas as usize;
-            if at != 0
-                && let Some(deltas) = ops.deltas.get(start..start + usize::from(op.width))
-            {
-                self.table.add(at, deltas);
-                self.updates += 1;
-            }
-            if index == ops.ops.len() / 2 {
-                trials::fail_point("engine.apply.inside");
-            }
-        }
+        self.add_singles(program, ops);
+        let (front, back) = ops.ops.split_at(ops.ops.len() / 2);
+        self.add(program, ops, front);
+        trials::fail_point("engine.apply.inside");
+        self.add(program, ops, back);
         ops.clear_applied();
     }
 
-    #[inline]
-    fn find_group(&self, block: u32, rollup: u16, single: bool, print: Print) -> u32 {
-        let Some(found) = self.get(block) else {
-            return 0;
-        };
-        if single {
-            let state = block as usize * self.rollups + usize::from(rollup);
-            return self.states.get(state).map_or(0, |state| state.single);
+    fn add_singles(&mut self, program: &Program, ops: &Ops<'_>) {
+        for single in &ops.singles {
+            let block = ops.block(single.scope);
+            let rollup = usize::from(single.rollup);
+            let start = single.deltas as usize;
+            if block != NONE
+                && let Some(step) = program.rollups.get(rollup)
+                && let Some(deltas) = ops.deltas.get(start..start + step.measures.len())
+            {
+                self.add_single(block, step, deltas);
+                self.updates += 1;
+            }
         }
-        self.table.find(found.region, print)
     }
 
-    /// The place of a group that was not there a moment ago: an earlier
-    /// operation may have made it, or it is new, or past the cap.
+    /// Adds to the only group of a rollup without dimensions.
+    #[inline]
+    fn add_single(&mut self, block: u32, step: &Step, deltas: &[u64]) {
+        let state = block as usize * self.rollups + usize::from(step.at);
+        if let Some(state) = self.states.get_mut(state) {
+            self.single_groups += usize::from(state.groups == 0);
+            state.groups = 1;
+        }
+        let first = block as usize * self.single_numbers + step.single.unwrap_or(0);
+        let numbers = self.singles.get_mut(first..first + deltas.len());
+        for (number, delta) in numbers.unwrap_or(&mut []).iter_mut().zip(deltas) {
+            *number = number.saturating_add(*delta);
+        }
+    }
+
+    fn add(&mut self, program: &Program, ops: &Ops<'_>, some: &[Op]) {
+        for run in some.chunk_by(|a, b| a.scope == b.scope) {
+            let Some(scope) = run.first().and_then(|op| ops.scopes.get(op.scope as usize)) else {
+                continue;
+            };
+            let mut rest = run;
+            while !rest.is_empty()
+                && let Some(region) = self.get(scope.block).map(|block| block.region)
+            {
+                let (layouts, elsewhere) = (&program.layouts, &ops.deltas);
+                let done = self.table.add(region, rest, layouts, elsewhere);
+                let done = done.unwrap_or_else(|TableFull| {
+                    self.full = true;
+                    rest.len()
+                });
+                self.updates += done as u64;
+                rest = rest.get(done..).unwrap_or(&[]);
+                if let Some((op, after)) = rest.split_first() {
+                    self.add_new(program, ops, (scope, op), rest.len());
+                    self.updates += 1;
+                    rest = after;
+                }
+            }
+        }
+    }
+
+    /// Adds to a group that is not there: it is new, or past the cap.
     #[inline(never)]
-    fn find_or_create(&mut self, program: &Program, ops: &Ops<'_>, index: usize) -> u32 {
-        let Some(op) = ops.ops.get(index) else {
-            return 0;
+    fn add_new(
+        &mut self,
+        program: &Program,
+        ops: &Ops<'_>,
+        (scope, op): (&OpScope, &Op),
+        expected: usize,
+    ) {
+        let rollup = usize::from(op.rollup);
+        let (Some(step), Some(layout)) = (program.rollups.get(rollup), program.layouts.get(rollup))
+        else {
+            return;
         };
-        let (Some(step), Some(scope)) = (
-            program.rollups.get(usize::from(op.rollup)),
-            ops.scopes.get(op.scope as usize),
-        ) else {
-            return 0;
-        };
-        if scope.block == NONE {
-            return 0;
-        }
-        let at = self.find_group(scope.block, op.rollup, op.single, op.print);
-        if at != 0 {
-            return at;
-        }
         // The number of updates is the nearest to a clock that this crate has.
         let switched = trials::seeded(Bug::ConfigSwitchedByWallClock) && self.updates > 30;
-        let key = |out: &mut Vec<u8>| {
-            for (kind, slot) in &step.key {
-                let start = match kind {
-                    Scope::Report => scope.report,
-                    Scope::Session => scope.session,
-                    Scope::Leaf => op.leaf,
-                };
-                write_key_part(ops.piece(start as usize + slot), out);
-            }
+        let delta = Delta {
+            layout,
+            packed: op.add,
+            elsewhere: &ops.deltas,
         };
-        let cap = if switched { 1 } else { step.cap };
-        self.insert(scope.block, step, cap, op.print, key)
+        let parts = step.key.iter().map(|(kind, slot)| {
+            let start = match kind {
+                Scope::Report => scope.report,
+                Scope::Session => scope.session,
+                Scope::Leaf => op.leaf,
+            };
+            ops.piece(start as usize + slot)
+        });
+        let most = parts.clone().map(|part| part.len() + varint::MAX_BYTES);
+        let key = (most.sum(), |out: &mut Vec<u8>| {
+            parts.for_each(|part| write_key_part(part, out));
+        });
+        let new = New {
+            step,
+            cap: if switched { 1 } else { step.cap },
+            print: op.print(),
+            delta,
+            expected: expected as u32,
+        };
+        self.insert(scope.block, new, key);
     }
 
-    /// Makes a group of a block, or says where its `(other)` is; 0 if there is
-    /// no room for it.
-    fn insert(
-        &mut self,
-        id: u32,
-        step: &Step,
-        cap: u32,
-        print: Print,
-        key: impl FnOnce(&mut Vec<u8>),
-    ) -> u32 {
-        match self.try_insert(id, step, cap, print, key) {
-            Ok(at) => at,
-            Err(TableFull) => {
-                self.full = true;
-                0
-            }
+    /// Makes a group of a block, or adds to its `(other)`.
+    fn insert(&mut self, id: u32, new: New<'_>, key: (usize, impl FnOnce(&mut Vec<u8>))) {
+        if self.try_insert(id, new, key) == Err(TableFull) {
+            self.full = true;
         }
     }
 
     fn try_insert(
         &mut self,
         id: u32,
-        step: &Step,
-        cap: u32,
-        print: Print,
-        key: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<u32, TableFull> {
-        let rollup = usize::from(step.at);
+        new: New<'_>,
+        key: (usize, impl FnOnce(&mut Vec<u8>)),
+    ) -> Result<(), TableFull> {
+        let New { step, delta, .. } = new;
         let (Some(state), Some(block)) = (
-            self.states.get_mut(id as usize * self.rollups + rollup),
+            self.states
+                .get_mut(id as usize * self.rollups + usize::from(step.at)),
             self.blocks.get_mut(id as usize),
         ) else {
-            return Ok(0);
+            return Ok(());
         };
-        let (at, bytes) = if state.groups < cap {
-            let at = if step.is_single() {
-                state.single = self.table.insert_alone(rollup, step.width, key)?;
-                state.single
-            } else {
-                self.table
-                    .insert(&mut block.region, print, rollup, step.width, key)?
-            };
+        let bytes = if state.groups < new.cap {
+            let region = (&mut block.region, new.expected);
+            let group = (new.print, step.at);
+            let key = self.table.insert(region, group, delta, key)?;
             state.groups += 1;
-            let key = self.table.key(at).len();
-            (at, GroupTable::group_bytes(step.width, key))
-        } else if state.other == 0 {
-            state.other = self.table.insert_other(step.width)?;
-            (state.other, 8 * (step.width + 2))
+            GroupTable::group_bytes(delta.layout, key)
+        } else if let Some(other) = state.other {
+            self.table.add_other(other.get(), delta);
+            0
         } else {
-            return Ok(state.other);
+            let other = self.table.insert_other(delta.layout)?;
+            self.table.add_other(other, delta);
+            state.other = NonZeroU32::new(other);
+            8 * (delta.layout.width + 2)
         };
         self.live_bytes += bytes;
         block.bytes += bytes;
         if block.dirty {
             self.dirty_bytes += bytes;
         }
-        Ok(at)
+        Ok(())
     }
 
     /// Puts the contents of a stored cell into a block that has no groups yet.
@@ -423,26 +488,46 @@ impl Blocks {
             return;
         };
         block.base = cell.header.end;
+        let groups = cell.sections.iter().map(|section| section.groups);
+        let expected = groups.sum::<usize>() as u32;
         for section in &cell.sections {
-            let Some(step) = program.rollups.get(section.rollup) else {
+            let (Some(step), Some(layout)) = (
+                program.rollups.get(section.rollup),
+                program.layouts.get(section.rollup),
+            ) else {
                 continue;
             };
             for (key, values) in cell.groups(section) {
+                if step.single.is_some() {
+                    self.add_single(id, step, values);
+                    continue;
+                }
                 let print = (0..)
                     .zip(KeyParts::new(key))
                     .fold(step.salt, |sum, (place, text)| {
                         let print = program.keys.text(text.as_bytes());
                         sum.wrapping_add(print.wrapping_mul(program.keys.of_dimension(place)))
                     });
-                let at = self.insert(id, step, step.cap, Print::of(print), |out| {
-                    out.extend_from_slice(key);
-                });
-                self.table.add(at, values);
+                let new = New {
+                    step,
+                    cap: step.cap,
+                    print: Print::of(print),
+                    delta: Delta::of(layout, values),
+                    expected,
+                };
+                let write = |out: &mut Vec<u8>| out.extend_from_slice(key);
+                self.insert(id, new, (key.len(), write));
             }
             if let Some(values) = cell.other(section) {
                 // Past the cap whatever the key: this makes the `(other)`.
-                let at = self.insert(id, step, 0, Print::of(0), |_| ());
-                self.table.add(at, values);
+                let new = New {
+                    step,
+                    cap: 0,
+                    print: Print::of(0),
+                    delta: Delta::of(layout, values),
+                    expected: 0,
+                };
+                self.insert(id, new, (0, |_: &mut Vec<u8>| ()));
             }
         }
     }
@@ -451,7 +536,8 @@ impl Blocks {
     pub fn write_row(&self, id: u32, out: &mut Vec<u8>) {
         if let Some(block) = self.get(id) {
             // Keys of more than 255 bytes do not get here: the decoder refuses them.
-            write_row(&block.api_key, block.bucket, out);
+            let (_, api_key) = self.table.key(block.key);
+            write_row(api_key, block.bucket, out);
         }
     }
 
@@ -465,34 +551,59 @@ impl Blocks {
             return;
         };
         let table = &self.table;
-        let singles = states.iter().map(|state| state.single);
-        let singles = singles.filter(|single| *single != 0);
-        self.lines.clear();
-        self.lines
-            .extend(table.all(block.region).chain(singles).map(|at| Line {
-                rollup: table.rollup(at),
-                at,
-                prefix: prefix(table.key(at)),
-            }));
-        self.lines.sort_unstable_by(|a, b| {
+        let Encoding { lines, numbers } = &mut self.encoding;
+        lines.clear();
+        numbers.clear();
+        for (step, state) in program.rollups.iter().zip(states) {
+            if let Some(at) = step.single
+                && state.groups > 0
+            {
+                lines.push(Line {
+                    rollup: step.at as u8,
+                    key: 0,
+                    numbers: numbers.len(),
+                    prefix: 0,
+                });
+                let first = id as usize * self.single_numbers + at;
+                let single = self.singles.get(first..first + step.measures.len());
+                numbers.extend_from_slice(single.unwrap_or(&[]));
+            }
+        }
+        for cell in table.all(block.region) {
+            let (rollup, key) = table.key(cell.key);
+            lines.push(Line {
+                rollup,
+                key: cell.key,
+                numbers: numbers.len(),
+                prefix: prefix(key),
+            });
+            if let Some(layout) = program.layouts.get(usize::from(rollup)) {
+                table.values(cell, layout, numbers);
+            }
+        }
+        lines.sort_unstable_by(|a, b| {
             let (left, right) = ((a.rollup, a.prefix), (b.rollup, b.prefix));
             left.cmp(&right)
-                .then_with(|| table.key(a.at).cmp(table.key(b.at)))
+                .then_with(|| table.key(a.key).1.cmp(table.key(b.key).1))
         });
         let sections = states.iter().filter(|state| state.groups > 0).count();
         let mut writer = Writer::begin(out, header, sections);
-        for lines in self.lines.chunk_by(|a, b| a.rollup == b.rollup) {
-            let Some(rollup) = lines.first().map(|line| line.rollup as usize) else {
+        for lines in lines.chunk_by(|a, b| a.rollup == b.rollup) {
+            let Some(rollup) = lines.first().map(|line| usize::from(line.rollup)) else {
                 continue;
             };
-            let (Some(state), Some(step)) = (states.get(rollup), program.rollups.get(rollup))
-            else {
+            let (Some(state), Some(step), Some(layout)) = (
+                states.get(rollup),
+                program.rollups.get(rollup),
+                program.layouts.get(rollup),
+            ) else {
                 continue;
             };
-            let groups = lines
-                .iter()
-                .map(|line| (table.key(line.at), table.values(line.at, step.width)));
-            let other = (state.other != 0).then(|| table.values(state.other, step.width));
+            let groups = lines.iter().map(|line| {
+                let numbers = numbers.get(line.numbers..line.numbers + layout.width);
+                (table.key(line.key).1, numbers.unwrap_or(&[]))
+            });
+            let other = state.other.map(|at| table.other(at.get(), layout));
             writer.section(step.number, groups, other);
         }
         writer.finish();
@@ -512,8 +623,10 @@ impl Blocks {
         if block.dirty {
             self.dirty_bytes -= block.bytes;
         }
-        self.index.remove(block.print, id);
         self.table.release(std::mem::take(&mut block.region));
+        if let Some(print) = self.prints.get(id as usize) {
+            self.index.remove(*print, id);
+        }
     }
 
     /// Moves the living to fresh memory. Every number of a block changes.
@@ -533,18 +646,14 @@ impl Blocks {
 
     /// Copies a block with its groups from elsewhere.
     fn adopt(&mut self, from: &Self, program: &Program, id: u32) -> Result<(), TableFull> {
-        let Some(block) = from.get(id) else {
+        let (Some(block), Some(print)) = (from.get(id), from.prints.get(id as usize)) else {
             return Ok(());
         };
+        let (_, key) = from.table.key(block.key);
         let (partition, bucket) = (block.partition, block.bucket);
-        let key = &block.api_key;
-        let to = self.create(block.print, partition, key, bucket, block.pending);
-        let width = |rollup: u32| {
-            let step = program.rollups.get(rollup as usize);
-            step.map_or(0, |step| step.width)
-        };
+        let to = self.create(*print, partition, key, bucket, block.pending);
         let (first, to_first) = (id as usize * self.rollups, to as usize * self.rollups);
-        for (rollup, step) in program.rollups.iter().enumerate() {
+        for (rollup, layout) in program.layouts.iter().enumerate() {
             let (Some(old), Some(new)) = (
                 from.states.get(first + rollup),
                 self.states.get_mut(to_first + rollup),
@@ -552,14 +661,29 @@ impl Blocks {
                 continue;
             };
             new.groups = old.groups;
-            if old.single != 0 {
-                new.single = self.table.copy_alone(&from.table, old.single, step.width)?;
+            if program
+                .rollups
+                .get(rollup)
+                .is_some_and(|step| step.single.is_some())
+            {
+                self.single_groups += old.groups as usize;
             }
-            if old.other != 0 {
-                new.other = self.table.copy_other(&from.table, old.other, step.width)?;
+            if let Some(other) = old.other {
+                let other = self.table.copy_other(&from.table, other.get(), layout)?;
+                new.other = NonZeroU32::new(other);
             }
         }
-        let region = self.table.copy(&from.table, block.region, width)?;
+        let width = self.single_numbers;
+        let (first, to_first) = (id as usize * width, to as usize * width);
+        if let (Some(old), Some(new)) = (
+            from.singles.get(first..first + width),
+            self.singles.get_mut(to_first..to_first + width),
+        ) {
+            new.copy_from_slice(old);
+        }
+        let region = self
+            .table
+            .copy(&from.table, block.region, &program.layouts)?;
         if let Some(new) = self.blocks.get_mut(to as usize) {
             self.live_bytes = self.live_bytes - new.bytes + block.bytes;
             new.bytes = block.bytes;

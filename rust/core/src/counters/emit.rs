@@ -4,8 +4,9 @@
 use super::dimensions::{
     Prints, error_kind, is_crash, of_envelope, of_report, of_session, of_unreadable,
 };
-use super::ops::{Op, Ops, Part, Piece};
-use super::program::{Program, Step};
+use super::ops::{Op, Ops, Part, Piece, Single};
+use super::pack::Packed;
+use super::program::{Program, Stage, Step};
 use super::sessions::{Fate, Seen};
 use super::slots::Print;
 use crate::clock::{EffectiveTime, bucket};
@@ -72,6 +73,8 @@ pub struct Emitter {
     prints: Prints,
     /// Per rollup of the level at hand: its fingerprint without the leaf's values.
     bases: Vec<u128>,
+    /// Per packer of the stage at hand.
+    packed: Vec<Packed>,
 }
 
 /// A session on its way into operations.
@@ -94,9 +97,13 @@ impl Emitter {
         let part = Part::of(program, origin, app, origin.receive_ms);
         let at = of_unreadable(program, ops, reason, &mut self.prints);
         let scope = ops.push_scope(part, at, 0);
-        if let Some(step) = program.rollups.get(program.unreadable) {
+        if let (Some(step), Some(layout)) = (
+            program.rollups.get(program.unreadable),
+            program.layouts.get(program.unreadable),
+        ) && let Some(one) = layout.pack([1].into_iter())
+        {
             let print = step.print(&self.prints);
-            step.emit(ops, print, scope, 0, &[1]);
+            step.emit(ops, print, scope, 0, one);
         }
         Tally {
             max_bucket: part.bucket,
@@ -132,10 +139,7 @@ impl Emitter {
             measures[REPORTS] = 1;
             measures[DUPLICATES] = tally.duplicates;
             measures[SUPERSEDED] = tally.superseded;
-            for step in &program.reports {
-                let print = step.print(&self.prints);
-                step.emit(ops, print, scope, 0, &measures);
-            }
+            self.emit_all(ops, &program.reports, scope, &measures);
         }
         for (session, fate) in report.sessions.iter().zip(fates) {
             if *fate != Fate::Counts {
@@ -158,7 +162,10 @@ impl Emitter {
                 session,
                 scope: ops.push_scope(part, report_at, session_at),
             };
-            place.emit_session(program, ops, &self.prints, time);
+            if !program.sessions.is_empty() {
+                let measures = place.measures(program, time);
+                self.emit_all(ops, &program.sessions, place.scope, &measures);
+            }
             self.emit_events(program, ops, &place, gate);
             self.emit_parameters(program, ops, &place, gate);
             self.emit_errors(program, ops, &place, gate);
@@ -167,6 +174,17 @@ impl Emitter {
             }
         }
         tally
+    }
+
+    /// Of a report or session: every rollup of a stage.
+    fn emit_all(&mut self, ops: &mut Ops<'_>, stage: &Stage, scope: u32, all: &[u64]) {
+        stage.emit_singles(ops, scope, all);
+        stage.pack(ops, all, &mut self.packed);
+        for step in &stage.steps {
+            let print = step.print(&self.prints);
+            let packed = self.packed.get(step.packer).copied().unwrap_or_default();
+            step.emit(ops, print, scope, 0, packed);
+        }
     }
 
     /// Occurrence counts, then event records with a duration.
@@ -181,7 +199,7 @@ impl Emitter {
             return;
         }
         self.names.clear();
-        place.bases(&program.events, &self.prints, &mut self.bases);
+        place.bases(&program.events.steps, &self.prints, &mut self.bases);
         for &(name, count) in slice(&place.report.counts, &place.session.counts) {
             let name = place.leaf(program, ops, name);
             let is_new = !program.wanted.event_sessions || self.names.insert(name.1);
@@ -211,8 +229,10 @@ impl Emitter {
         if program.parameters.is_empty() {
             return;
         }
-        self.distinct.iter_mut().for_each(Seen::clear);
-        place.bases(&program.parameters, &self.prints, &mut self.bases);
+        for (mask, _) in &program.wanted.distinct {
+            self.distinct.get_mut(*mask).map(Seen::clear);
+        }
+        place.bases(&program.parameters.steps, &self.prints, &mut self.bases);
         for event in slice(&place.report.events, &place.session.events) {
             if event.params.is_empty() {
                 continue;
@@ -225,10 +245,11 @@ impl Emitter {
                 let prints = [name_print, parameter_print, value_print];
                 let leaf = ops.push(pieces);
                 let is_new = self.note_distinct(program, &prints);
-                for (step, base) in program.parameters.iter().zip(&self.bases) {
-                    let print = add(*base, &step.leaf, &prints);
+                for (step, base) in program.parameters.steps.iter().zip(&self.bases) {
+                    let print = step.leaf.add(*base, &prints);
                     let measures = [1, u64::from(is_new[step.distinct & 7])];
-                    step.emit(ops, print, place.scope, leaf, &measures);
+                    let packed = step.pack(&measures, &mut ops.deltas);
+                    step.emit(ops, print, place.scope, leaf, packed);
                 }
                 apply_if_full(ops, gate);
             }
@@ -247,23 +268,21 @@ impl Emitter {
         if program.errors.is_empty() || errors.is_empty() {
             return;
         }
-        place.bases(&program.errors, &self.prints, &mut self.bases);
+        place.bases(&program.errors.steps, &self.prints, &mut self.bases);
         for error in errors {
             let (id, id_print) = place.leaf(program, ops, error.error_id);
             let kind = error_kind(error);
             let prints = [id_print, program.keys.text(kind)];
             let leaf = ops.push([id, Piece::Borrowed(kind)]);
             let measures = [1, u64::from(is_crash(error))];
-            for (step, base) in program.errors.iter().zip(&self.bases) {
-                let print = add(*base, &step.leaf, &prints);
-                step.emit(ops, print, place.scope, leaf, &measures);
-            }
+            let stage = &program.errors;
+            self.emit_leaf(ops, stage, (place.scope, leaf), &prints, &measures);
             apply_if_full(ops, gate);
         }
     }
 
     /// One event name with what it adds.
-    #[inline]
+    #[inline(always)]
     fn emit_event<'b>(
         &self,
         program: &Program,
@@ -273,9 +292,24 @@ impl Emitter {
         measures: [u64; 3],
     ) {
         let leaf = ops.push([piece]);
-        for (step, base) in program.events.iter().zip(&self.bases) {
-            let print = add(*base, &step.leaf, &[print]);
-            step.emit(ops, print, scope, leaf, &measures);
+        let stage = &program.events;
+        self.emit_leaf(ops, stage, (scope, leaf), &[print], &measures);
+    }
+
+    /// One leaf with what it adds to every rollup of its stage.
+    #[inline(always)]
+    fn emit_leaf<const N: usize>(
+        &self,
+        ops: &mut Ops<'_>,
+        stage: &Stage,
+        (scope, leaf): (u32, u32),
+        prints: &[u128],
+        measures: &[u64; N],
+    ) {
+        for (step, base) in stage.steps.iter().zip(&self.bases) {
+            let print = step.leaf.add(*base, prints);
+            let packed = step.pack(measures, &mut ops.deltas);
+            step.emit(ops, print, scope, leaf, packed);
         }
     }
 
@@ -283,17 +317,11 @@ impl Emitter {
     /// whether the session has it for the first time.
     fn note_distinct(&mut self, program: &Program, prints: &[u128; 3]) -> [bool; 8] {
         let mut is_new = [false; 8];
-        let wanted = program.wanted.distinct.iter();
-        for (mask, ((seen, is_new), wanted)) in
-            (0u8..).zip(self.distinct.iter_mut().zip(&mut is_new).zip(wanted))
-        {
-            if *wanted {
-                let print = (0u8..).zip(prints).fold(0u128, |sum, (bit, print)| {
-                    let factor = program.keys.of_dimension(usize::from(bit));
-                    let present = u128::from(mask >> bit & 1);
-                    sum.wrapping_add(print.wrapping_mul(factor) * present)
-                });
-                *is_new = seen.insert(print);
+        for (mask, terms) in &program.wanted.distinct {
+            if let (Some(seen), Some(is_new)) =
+                (self.distinct.get_mut(*mask), is_new.get_mut(*mask))
+            {
+                *is_new = seen.insert(terms.add(0, prints));
             }
         }
         is_new
@@ -324,23 +352,6 @@ impl Part {
 }
 
 impl<'b> Place<'_, 'b> {
-    fn emit_session(
-        &self,
-        program: &Program,
-        ops: &mut Ops<'b>,
-        prints: &Prints,
-        time: EffectiveTime,
-    ) {
-        if program.sessions.is_empty() {
-            return;
-        }
-        let measures = self.measures(program, time);
-        for step in &program.sessions {
-            let print = step.print(prints);
-            step.emit(ops, print, self.scope, 0, &measures);
-        }
-    }
-
     fn measures(&self, program: &Program, time: EffectiveTime) -> [u64; SESSION_MEASURES] {
         let session = self.session;
         let errors = slice(&self.report.errors, &session.errors);
@@ -383,36 +394,42 @@ impl Step {
     /// The fingerprint of a group of this rollup, but for the values of a leaf.
     #[inline]
     fn print(&self, prints: &Prints) -> u128 {
-        let print = add(self.salt, &self.report, &prints.report);
-        add(print, &self.session, &prints.session)
+        let print = self.report.add(self.salt, &prints.report);
+        self.session.add(print, &prints.session)
     }
 
-    /// Pushes one operation; `all` are the measures of the rollup's level.
+    /// Pushes one operation.
     #[inline]
-    fn emit(&self, ops: &mut Ops<'_>, print: u128, scope: u32, leaf: u32, all: &[u64]) {
-        let deltas = ops.deltas.len() as u32;
-        for slot in &self.measures {
-            ops.deltas.push(all.get(*slot).copied().unwrap_or(0));
-        }
-        ops.ops.push(Op {
-            print: Print::of(print),
-            deltas,
-            scope,
-            leaf,
-            at: 0,
-            rollup: self.at,
-            width: self.width as u8,
-            single: self.is_single(),
-        });
+    fn emit(&self, ops: &mut Ops<'_>, print: u128, scope: u32, leaf: u32, add: Packed) {
+        let print = Print::of(print);
+        ops.ops.push(Op::new(print, scope, add, leaf, self.at));
     }
 }
 
-#[inline]
-fn add(sum: u128, factors: &[(usize, u128)], prints: &[u128]) -> u128 {
-    factors.iter().fold(sum, |sum, (slot, factor)| {
-        let print = prints.get(*slot).copied().unwrap_or(0);
-        sum.wrapping_add(print.wrapping_mul(*factor))
-    })
+impl Stage {
+    /// Packs the measures of its level, once for all rollups that have the same.
+    #[inline]
+    fn pack(&self, ops: &mut Ops<'_>, all: &[u64], packed: &mut Vec<Packed>) {
+        packed.clear();
+        let packers = self.packers.iter();
+        packed.extend(packers.map(|packer| packer.pack(all, &mut ops.deltas)));
+    }
+
+    /// Pushes the operations of its rollups without dimensions.
+    #[inline]
+    fn emit_singles(&self, ops: &mut Ops<'_>, scope: u32, all: &[u64]) {
+        for step in &self.singles {
+            let deltas = ops.deltas.len() as u32;
+            let measures = step.measures.iter();
+            let numbers = measures.map(|slot| all.get(*slot).copied().unwrap_or(0));
+            ops.deltas.extend(numbers);
+            ops.singles.push(Single {
+                scope,
+                deltas,
+                rollup: step.at,
+            });
+        }
+    }
 }
 
 impl Program {

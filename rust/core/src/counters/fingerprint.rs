@@ -51,7 +51,8 @@ impl Keys {
             secret,
             app: odd(),
             hour: odd(),
-            dimensions: std::array::from_fn(|_| odd()),
+            // The sums are as random with a factor less.
+            dimensions: std::array::from_fn(|place| if place == 0 { 1 } else { odd() }),
             rollups: std::array::from_fn(|_| odd()),
         }
     }

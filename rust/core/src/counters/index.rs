@@ -3,8 +3,9 @@
 use flurry_hints as hints;
 
 use super::slots::{self, Print, Slot};
-use super::table::NONE;
 
+/// No block.
+pub(super) const NONE: u32 = u32::MAX;
 const FIRST_SLOTS: usize = 1 << 8;
 /// A block was here. It keeps its slot until the blocks are moved.
 const GONE: u32 = u32::MAX;

@@ -9,11 +9,13 @@
 mod arena;
 pub mod block;
 pub mod blocks;
+mod cells;
 mod dimensions;
 mod emit;
 mod fingerprint;
 mod index;
 mod ops;
+mod pack;
 mod program;
 pub mod row;
 mod sessions;

@@ -1,8 +1,9 @@
 //! Operations: what reports add, gathered until there are enough of them that
 //! the cache misses of applying them overlap.
 
+use super::index::NONE;
+use super::pack::Packed;
 use super::slots::Print;
-use super::table::NONE;
 use crate::wire::text;
 
 /// Operations worth a trip to the table.
@@ -12,21 +13,47 @@ pub(super) const BATCH: usize = 256;
 #[derive(Clone, Copy)]
 pub(super) struct Op {
     /// The group's fingerprint among those of its block.
-    pub print: Print,
-    /// Where its numbers begin in `Ops::deltas`.
-    pub deltas: u32,
+    tag: u64,
+    check: u32,
     /// Its place in `Ops::scopes`.
     pub scope: u32,
+    /// The numbers, or where they begin in `Ops::deltas`.
+    pub add: Packed,
     /// Where the texts of its leaf begin in `Ops::pieces`.
     pub leaf: u32,
-    /// Where the group is, once that is known; 0 before.
-    pub at: u32,
     /// Position of its rollup in the plan.
     pub rollup: u16,
-    /// Number of its measures.
-    pub width: u8,
-    /// The rollup has no dimensions: its only group has no fingerprint.
-    pub single: bool,
+}
+
+impl Op {
+    #[inline]
+    pub fn new(print: Print, scope: u32, add: Packed, leaf: u32, rollup: u16) -> Self {
+        Self {
+            tag: print.tag,
+            check: print.check,
+            scope,
+            add,
+            leaf,
+            rollup,
+        }
+    }
+
+    #[inline]
+    pub fn print(&self) -> Print {
+        Print {
+            tag: self.tag,
+            check: self.check,
+        }
+    }
+}
+
+/// The same for the only group of a rollup without dimensions.
+#[derive(Clone, Copy)]
+pub(super) struct Single {
+    pub scope: u32,
+    /// Where the numbers begin in `Ops::deltas`.
+    pub deltas: u32,
+    pub rollup: u16,
 }
 
 /// What the operations of one session (or of a report itself) share.
@@ -59,6 +86,7 @@ pub(super) const EMPTY: Piece<'static> = Piece::Borrowed(&[]);
 #[derive(Default)]
 pub struct Ops<'b> {
     pub(super) ops: Vec<Op>,
+    pub(super) singles: Vec<Single>,
     pub(super) deltas: Vec<u64>,
     pub(super) scopes: Vec<OpScope>,
     /// Scopes before it are decided.
@@ -70,17 +98,18 @@ pub struct Ops<'b> {
 impl<'b> Ops<'b> {
     /// Whether no operation waits.
     pub fn is_empty(&self) -> bool {
-        self.ops.is_empty()
+        self.ops.is_empty() && self.singles.is_empty()
     }
 
     /// Whether it is worth applying them now.
     pub fn is_full(&self) -> bool {
-        self.ops.len() >= BATCH
+        self.ops.len() + self.singles.len() >= BATCH
     }
 
     /// Forgets applied operations, but not the texts: the report at hand still needs them.
     pub(super) fn clear_applied(&mut self) {
         self.ops.clear();
+        self.singles.clear();
         self.deltas.clear();
     }
 
@@ -103,6 +132,13 @@ impl<'b> Ops<'b> {
         self.decided = 0;
         self.pieces.clear();
         self.own.clear();
+    }
+
+    /// The block of a scope, or `NONE`.
+    #[inline]
+    pub(super) fn block(&self, scope: u32) -> u32 {
+        let scope = self.scopes.get(scope as usize);
+        scope.map_or(NONE, |scope| scope.block)
     }
 
     pub(super) fn piece(&self, at: usize) -> &[u8] {

@@ -1,353 +1,295 @@
-//! The groups of all blocks: for each block a small table of fingerprints;
-//! values and keys of all of them in the order in which they were made.
+//! The groups of all blocks: for each block a small table of fingerprints with
+//! the numbers beside them; keys of all of them in the order in which they came.
 
-use super::arena::{Groups, KeyBytes, Regions};
-use super::slots::{self, Print, Slot};
+use flurry_hints as hints;
+
+use super::arena::{KeyBytes, Numbers, Regions};
+use super::cells::{Cell, find_mut, put};
+use super::ops::Op;
+use super::pack::{Layout, Packed};
+use super::slots::{Print, start};
 
 pub(super) use super::arena::Region;
 
-/// No block.
-pub(super) const NONE: u32 = u32::MAX;
-/// Slots that a block begins with.
-const FIRST_SLOTS: u32 = 16;
-/// Bits of a group's first number: where its key starts, its length, its rollup.
-const START_BITS: u32 = 36;
-const LENGTH_BITS: u32 = 20;
-const ROLLUP_BITS: u32 = 8;
+/// Cells that a block has at least, if it has any.
+const FIRST_CELLS: u32 = 8;
+/// Groups that a new block gets room for at most.
+const FIRST_GROUPS: u32 = 48;
 
-/// There is no number left that could name a group: 2^32 values, 2^32 slots or
-/// 64 GiB of keys.
+/// There is no number left that could name a group: 2^32 cells, 2^32 numbers or
+/// 16 GiB of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableFull;
 
+/// What is added to a group, one number a measure.
+#[derive(Clone, Copy)]
+pub(super) struct Delta<'d> {
+    pub layout: &'d Layout,
+    /// The numbers, or where they begin in `elsewhere`.
+    pub packed: Packed,
+    pub elsewhere: &'d [u64],
+}
+
+impl<'d> Delta<'d> {
+    /// Of numbers as they are.
+    pub fn of(layout: &'d Layout, numbers: &'d [u64]) -> Self {
+        let packed = layout.pack(numbers.iter().copied());
+        Self {
+            layout,
+            packed: packed.unwrap_or(Packed::wide(0)),
+            elsewhere: numbers,
+        }
+    }
+
+    fn add_to(self, numbers: &mut Numbers, at: u32) {
+        match self.packed.place() {
+            Some(start) => {
+                let deltas = self.elsewhere.get(start as usize..).unwrap_or(&[]);
+                let deltas = deltas.iter().take(self.layout.width);
+                numbers.add(at, deltas.copied());
+            }
+            None => numbers.add(at, self.layout.unpack(self.packed)),
+        }
+    }
+}
+
 /// Groups by block and fingerprint.
 pub(super) struct GroupTable {
-    slots: Regions,
-    groups: Groups,
+    cells: Regions,
+    /// Of groups whose numbers do not fit into their cells.
+    numbers: Numbers,
     keys: KeyBytes,
     count: usize,
+    /// On their way from one region to another.
+    moving: Vec<Cell>,
 }
 
 impl GroupTable {
     pub fn new() -> Self {
         Self {
-            slots: Regions::default(),
-            groups: Groups::new(),
-            keys: KeyBytes::default(),
+            cells: Regions::default(),
+            numbers: Numbers::new(),
+            keys: KeyBytes::new(),
             count: 0,
+            moving: Vec::new(),
         }
     }
 
-    /// Groups with a line of their own.
+    /// Groups that have a cell.
     pub fn len(&self) -> usize {
         self.count
     }
 
     /// Bytes that it holds on to.
     pub fn bytes(&self) -> usize {
-        self.slots.bytes() + self.groups.bytes() + self.keys.bytes()
+        let moving = self.moving.capacity() * size_of::<Cell>();
+        self.cells.bytes() + self.numbers.bytes() + self.keys.bytes() + moving
     }
 
     /// Bytes that one group adds, about: for per-block accounts.
-    pub fn group_bytes(width: usize, key: usize) -> usize {
-        2 * size_of::<Slot>() + 8 * (1 + width) + key
+    pub fn group_bytes(layout: &Layout, key: usize) -> usize {
+        let elsewhere = if layout.is_wide() {
+            8 * layout.width
+        } else {
+            0
+        };
+        2 * size_of::<Cell>() + elsewhere + 6 + key
     }
 
-    /// [`Self::find`] comes for this group soon.
+    /// [`Self::add`] comes for these groups soon.
     #[inline]
-    pub fn soon(&self, region: Region, print: Print) {
-        let slot = slots::start(print, region.slots as usize);
-        self.slots.soon(region, slot);
-    }
-
-    /// [`Self::add`] comes for this group soon.
-    #[inline]
-    pub fn soon_values(&self, at: u32) {
-        self.groups.soon(at);
-    }
-
-    /// Where a group is; 0 if it does not exist.
-    #[inline]
-    pub fn find(&self, region: Region, print: Print) -> u32 {
-        slots::find(self.slots.get(region), print)
-    }
-
-    /// Adds to the values of a group.
-    #[inline]
-    pub fn add(&mut self, at: u32, deltas: &[u64]) {
-        let values = self.groups.get_mut(at, deltas.len());
-        for (value, delta) in values.iter_mut().zip(deltas) {
-            *value = value.saturating_add(*delta);
+    pub fn soon(&self, region: Region, ops: &[Op]) {
+        let cells = self.cells.get(region);
+        for op in ops {
+            hints::soon(cells, start(op.print(), cells.len()));
         }
     }
 
-    /// The values of a group.
+    /// Adds to groups of one block, in order, until one is not there; returns
+    /// how many were.
     #[inline]
-    pub fn values(&self, at: u32, width: usize) -> &[u64] {
-        self.groups.get(at, width)
-    }
-
-    /// The rollup of a group, as its place in the plan.
-    pub fn rollup(&self, at: u32) -> u32 {
-        self.groups.head(at) as u32 & ((1 << ROLLUP_BITS) - 1)
-    }
-
-    /// The encoded key of a group.
-    pub fn key(&self, at: u32) -> &[u8] {
-        let head = self.groups.head(at);
-        let start = (head >> (LENGTH_BITS + ROLLUP_BITS)) as usize;
-        let length = (head >> ROLLUP_BITS) as usize & ((1 << LENGTH_BITS) - 1);
-        self.keys.get(start, length)
-    }
-
-    /// Where the groups of a block are that have a slot, in no order.
-    pub fn all(&self, region: Region) -> impl Iterator<Item = u32> {
-        let slots = self.slots.get(region).iter();
-        slots.map(|slot| slot.at).filter(|at| *at != 0)
-    }
-
-    /// Makes a group that was not found. Returns where it is.
-    pub fn insert(
+    pub fn add(
         &mut self,
-        region: &mut Region,
-        print: Print,
-        rollup: usize,
-        width: usize,
-        key: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<u32, TableFull> {
-        if (region.used + 1) * 4 > region.slots * 3 {
-            self.grow(region)?;
-        }
-        let at = self.insert_alone(rollup, width, key)?;
-        slots::put(self.slots.get_mut(*region), Slot::of(print, at));
-        region.used += 1;
-        Ok(at)
-    }
-
-    /// Makes a group that its block finds without a slot.
-    pub fn insert_alone(
-        &mut self,
-        rollup: usize,
-        width: usize,
-        key: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<u32, TableFull> {
-        let (start, length) = self.keys.push(key);
-        if start >> START_BITS != 0 || length >> LENGTH_BITS != 0 || rollup >> ROLLUP_BITS != 0 {
-            return Err(TableFull);
-        }
-        let head = (start << LENGTH_BITS | length) << ROLLUP_BITS | rollup;
-        self.count += 1;
-        self.groups.push(head as u64, width)
-    }
-
-    /// Values without a key of their own: an `(other)`.
-    pub fn insert_other(&mut self, width: usize) -> Result<u32, TableFull> {
-        self.groups.push(0, width)
-    }
-
-    /// Moves the slots of a block to a region of twice the size.
-    fn grow(&mut self, region: &mut Region) -> Result<(), TableFull> {
-        let old = *region;
-        *region = self.slots.take((old.slots * 2).max(FIRST_SLOTS))?;
-        region.used = old.used;
-        for place in 0..old.slots as usize {
-            if let Some(&slot) = self.slots.slot(old, place).filter(|slot| slot.at != 0) {
-                slots::put(self.slots.get_mut(*region), slot);
+        region: Region,
+        ops: &[Op],
+        layouts: &[Layout],
+        elsewhere: &[u64],
+    ) -> Result<usize, TableFull> {
+        let cells = self.cells.get_mut(region);
+        for (done, op) in ops.iter().enumerate() {
+            let (Some(cell), Some(layout)) = (
+                find_mut(cells, op.print()),
+                layouts.get(usize::from(op.rollup)),
+            ) else {
+                return Ok(done);
+            };
+            match cell.values.plus(op.add, layout.guards) {
+                Some(sum) => cell.values = sum,
+                None => {
+                    let delta = Delta {
+                        layout,
+                        packed: op.add,
+                        elsewhere,
+                    };
+                    add_wide(&mut cell.values, delta, &mut self.numbers)?;
+                }
             }
         }
-        self.slots.release(old);
+        Ok(ops.len())
+    }
+
+    /// Makes a group that was not found; returns the length of its key. A first
+    /// group brings room for `expected` ones. `key` writes `most` bytes at most.
+    pub fn insert(
+        &mut self,
+        (region, expected): (&mut Region, u32),
+        (print, rollup): (Print, u16),
+        delta: Delta<'_>,
+        (most, key): (usize, impl FnOnce(&mut Vec<u8>)),
+    ) -> Result<usize, TableFull> {
+        if (region.used + 1) * 4 > region.cells * 3 {
+            self.grow(region, expected)?;
+        }
+        let rollup = u8::try_from(rollup).map_err(|_| TableFull)?;
+        let (key, length) = self.keys.push(rollup, most, key)?;
+        let mut values = Packed::default();
+        match values.plus(delta.packed, delta.layout.guards) {
+            Some(sum) => values = sum,
+            None => add_wide(&mut values, delta, &mut self.numbers)?,
+        }
+        put(self.cells.get_mut(*region), Cell::new(print, key, values));
+        region.used += 1;
+        self.count += 1;
+        Ok(length)
+    }
+
+    /// Makes numbers without a group: those of an `(other)`.
+    pub fn insert_other(&mut self, layout: &Layout) -> Result<u32, TableFull> {
+        self.numbers.push(layout.width)
+    }
+
+    /// Adds to an `(other)`.
+    pub fn add_other(&mut self, at: u32, delta: Delta<'_>) {
+        delta.add_to(&mut self.numbers, at);
+    }
+
+    /// The numbers of an `(other)`.
+    pub fn other(&self, at: u32, layout: &Layout) -> &[u64] {
+        self.numbers.get(at, layout.width)
+    }
+
+    /// The groups of a block, in no order.
+    pub fn all(&self, region: Region) -> impl Iterator<Item = &Cell> {
+        self.cells.get(region).iter().filter(|cell| cell.key != 0)
+    }
+
+    /// Rollup (as its place in the plan) and encoded key of a group.
+    #[inline]
+    pub fn key(&self, at: u32) -> (u8, &[u8]) {
+        self.keys.get(at)
+    }
+
+    /// Appends the numbers of a group.
+    pub fn values(&self, cell: &Cell, layout: &Layout, out: &mut Vec<u64>) {
+        match cell.values.place() {
+            Some(at) => out.extend_from_slice(self.numbers.get(at, layout.width)),
+            None => out.extend(layout.unpack(cell.values)),
+        }
+    }
+
+    /// Keeps a text that is no group's; [`Self::key`] has it.
+    pub fn keep(&mut self, text: &[u8]) -> Result<u32, TableFull> {
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(text);
+        Ok(self.keys.push(0, text.len(), write)?.0)
+    }
+
+    /// Moves the cells of a block to a region of twice the size, or makes its first.
+    fn grow(&mut self, region: &mut Region, expected: u32) -> Result<(), TableFull> {
+        let old = *region;
+        let cells = match old.cells {
+            0 => (expected.min(FIRST_GROUPS) * 4 / 3 + 1)
+                .next_power_of_two()
+                .max(FIRST_CELLS),
+            cells => cells * 2,
+        };
+        *region = self.cells.take(cells)?;
+        region.used = old.used;
+        self.moving.clear();
+        let living = self.cells.get(old).iter().filter(|cell| cell.key != 0);
+        self.moving.extend(living);
+        let cells = self.cells.get_mut(*region);
+        for cell in &self.moving {
+            put(cells, *cell);
+        }
+        self.cells.release(old);
         Ok(())
     }
 
-    /// Gives the slots of a block back: none of its groups is found any more.
-    /// Their values and keys stay until the living are moved.
+    /// Gives the cells of a block back: none of its groups is found any more.
+    /// What they have elsewhere stays until the living are moved.
     pub fn release(&mut self, region: Region) {
-        self.slots.release(region);
+        self.cells.release(region);
     }
 
-    /// Copies the groups of a block that have a slot from another table; `width`
-    /// says how many measures a rollup has.
+    /// Copies the groups of a block from another table.
     pub fn copy(
         &mut self,
         from: &Self,
         region: Region,
-        width: impl Fn(u32) -> usize,
+        layouts: &[Layout],
     ) -> Result<Region, TableFull> {
-        if region.slots == 0 {
+        if region.cells == 0 {
             return Ok(region);
         }
-        let mut copy = self.slots.take(region.slots)?;
+        let mut copy = self.cells.take(region.cells)?;
         copy.used = region.used;
-        for (place, slot) in from.slots.get(region).iter().enumerate() {
-            if slot.at == 0 {
+        for (place, cell) in from.cells.get(region).iter().enumerate() {
+            if cell.key == 0 {
                 continue;
             }
-            let at = self.copy_alone(from, slot.at, width(from.rollup(slot.at)))?;
-            if let Some(to) = self.slots.get_mut(copy).get_mut(place) {
-                *to = slot.moved(at);
+            let mut cell = *cell;
+            let (rollup, key) = from.keys.get(cell.key);
+            let write = |out: &mut Vec<u8>| out.extend_from_slice(key);
+            (cell.key, _) = self.keys.push(rollup, key.len(), write)?;
+            if let (Some(at), Some(layout)) =
+                (cell.values.place(), layouts.get(usize::from(rollup)))
+            {
+                cell.values = Packed::wide(self.copy_other(from, at, layout)?);
             }
+            if let Some(to) = self.cells.get_mut(copy).get_mut(place) {
+                *to = cell;
+            }
+            self.count += 1;
         }
         Ok(copy)
     }
 
-    /// Copies one group from another table; returns where it is.
-    pub fn copy_alone(&mut self, from: &Self, at: u32, width: usize) -> Result<u32, TableFull> {
-        let rollup = from.rollup(at) as usize;
-        let to = self.insert_alone(rollup, width, |out| out.extend_from_slice(from.key(at)))?;
-        self.add(to, from.values(at, width));
+    /// Copies numbers from another table; returns where they are.
+    pub fn copy_other(&mut self, from: &Self, at: u32, layout: &Layout) -> Result<u32, TableFull> {
+        let to = self.numbers.push(layout.width)?;
+        let numbers = from.numbers.get(at, layout.width).iter();
+        self.numbers.add(to, numbers.copied());
         Ok(to)
     }
+}
 
-    /// The same of an `(other)`.
-    pub fn copy_other(&mut self, from: &Self, at: u32, width: usize) -> Result<u32, TableFull> {
-        let to = self.insert_other(width)?;
-        self.add(to, from.values(at, width));
-        Ok(to)
-    }
+/// Adds what does not fit into a cell, or to what does not.
+#[cold]
+#[inline(never)]
+fn add_wide(values: &mut Packed, delta: Delta<'_>, numbers: &mut Numbers) -> Result<(), TableFull> {
+    let at = match values.place() {
+        Some(at) => at,
+        None => {
+            let at = numbers.push(delta.layout.width)?;
+            numbers.add(at, delta.layout.unpack(*values));
+            *values = Packed::wide(at);
+            at
+        }
+    };
+    delta.add_to(numbers, at);
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::iter::repeat_n;
-
-    use super::*;
-    use crate::counters::fingerprint::Keys;
-
-    fn print(keys: &Keys, text: &str) -> Print {
-        Print::of(keys.text(text.as_bytes()))
-    }
-
-    /// Of rollup `number` % 256.
-    const fn width(number: u32) -> usize {
-        1 + number as usize % 256 % 3
-    }
-
-    /// Two blocks whose groups come in turn, and where they are.
-    fn filled(keys: &Keys, groups: u32) -> (GroupTable, [Region; 2], Vec<u32>) {
-        let mut table = GroupTable::new();
-        let mut regions = [Region::default(); 2];
-        let places = (0..groups)
-            .map(|number| {
-                let text = number.to_string();
-                let print = print(keys, &text);
-                let region = &mut regions[number as usize % 2];
-                assert_eq!(table.find(*region, print), 0);
-                let rollup = number as usize % 256;
-                let write = |out: &mut Vec<u8>| out.extend(text.bytes());
-                let at = table
-                    .insert(region, print, rollup, width(number), write)
-                    .unwrap();
-                table.add(at, &vec![u64::from(number); width(number)]);
-                at
-            })
-            .collect();
-        (table, regions, places)
-    }
-
-    fn check(table: &GroupTable, keys: &Keys, regions: [Region; 2], groups: u32) {
-        for number in 0..groups {
-            let text = number.to_string();
-            let at = table.find(regions[number as usize % 2], print(keys, &text));
-            assert_ne!(at, 0);
-            assert_eq!(table.key(at), text.as_bytes());
-            assert_eq!(table.rollup(at), number % 256);
-            let value = vec![u64::from(number); width(number)];
-            assert_eq!(table.values(at, width(number)), value);
-            assert_eq!(
-                table.find(regions[1 - number as usize % 2], print(keys, &text)),
-                0
-            );
-        }
-    }
-
-    #[test]
-    fn every_group_is_found_in_its_block_after_growing() {
-        let keys = Keys::random();
-        let (mut table, regions, places) = filled(&keys, 50_000);
-        check(&table, &keys, regions, 50_000);
-        assert_eq!(table.len(), 50_000);
-        for (region, odd) in regions.iter().zip([0, 1]) {
-            let mut all: Vec<_> = table.all(*region).collect();
-            all.sort_unstable();
-            let own = places.iter().copied().skip(odd).step_by(2);
-            assert!(all.into_iter().eq(own));
-        }
-        table.add(places[7], &[u64::MAX - 3, u64::MAX]);
-        assert_eq!(table.values(places[7], 2), [u64::MAX; 2], "it saturates");
-    }
-
-    #[test]
-    fn slots_are_given_to_others_and_never_more_than_three_quarters_full() {
-        let keys = Keys::random();
-        let (mut table, [a, b], _) = filled(&keys, 20_000);
-        assert!(a.used * 4 <= a.slots * 3 && a.used == 10_000);
-        let held = table.slots.bytes();
-        table.release(a);
-        let mut c = Region::default();
-        for number in 0..10_000 {
-            let text = number.to_string();
-            let print = print(&keys, &text);
-            assert_eq!(table.find(c, print), 0);
-            table.insert(&mut c, print, 0, 1, |_| ()).unwrap();
-        }
-        assert!(
-            table.slots.bytes() < held + 4_096,
-            "the regions of the first were used"
-        );
-        assert_eq!(table.all(b).count(), 10_000);
-    }
-
-    #[test]
-    fn the_living_can_be_moved() {
-        let keys = Keys::random();
-        let (table, regions, _) = filled(&keys, 5_000);
-        let mut moved = GroupTable::new();
-        let copies = [1, 0].map(|at: usize| moved.copy(&table, regions[at], width).unwrap());
-        assert_eq!(moved.len(), 5_000);
-        for number in 0..5_000 {
-            let text = number.to_string();
-            let at = moved.find(copies[1 - number as usize % 2], print(&keys, &text));
-            assert_eq!(moved.key(at), text.as_bytes());
-            let value = vec![u64::from(number); width(number)];
-            assert_eq!(moved.values(at, width(number)), value);
-        }
-    }
-
-    /// A rollup may have a million groups: more slots than an ordinary chunk.
-    #[test]
-    fn a_block_may_be_larger_than_a_chunk() {
-        let keys = Keys::random();
-        let (mut table, mut region) = (GroupTable::new(), Region::default());
-        let print = |number: u32| Print::of(keys.text(&number.to_le_bytes()));
-        for number in 0..900_000 {
-            let at = table
-                .insert(&mut region, print(number), 0, 1, |_| ())
-                .unwrap();
-            table.add(at, &[u64::from(number)]);
-        }
-        let mut small = Region::default();
-        table.insert(&mut small, print(7), 0, 1, |_| ()).unwrap();
-        for number in 0..900_000 {
-            let at = table.find(region, print(number));
-            assert_eq!(table.values(at, 1), [u64::from(number)]);
-        }
-        assert_eq!(table.values(table.find(small, print(7)), 1), [0]);
-        assert_eq!((table.all(region).count(), region.used), (900_000, 900_000));
-    }
-
-    #[test]
-    fn what_has_no_name_is_refused() {
-        let mut table = GroupTable::new();
-        let long = |out: &mut Vec<u8>| out.extend(repeat_n(b'x', 1 << LENGTH_BITS));
-        assert_eq!(table.insert_alone(0, 1, long), Err(TableFull));
-        assert_eq!(table.insert_alone(256, 1, |_| ()), Err(TableFull));
-        let at = table.insert_alone(255, 1, |out| {
-            out.extend(repeat_n(b'x', (1 << LENGTH_BITS) - 1))
-        });
-        let at = at.unwrap();
-        assert_eq!(
-            (table.key(at).len(), table.rollup(at)),
-            ((1 << 20) - 1, 255)
-        );
-    }
-}
+#[path = "table_tests.rs"]
+mod tests;

@@ -20,6 +20,9 @@ struct Scratch<'b> {
     ops: Ops<'b>,
     /// Those whose operations wait in `ops`.
     records: Records<'b>,
+    /// By the place of a partition: its last record, if counters still have to
+    /// note the CRC-32C of it.
+    unsealed: Vec<Option<&'b [u8]>>,
 }
 
 impl Scratch<'_> {
@@ -29,6 +32,7 @@ impl Scratch<'_> {
             report: Report::default(),
             ops: Ops::default(),
             records: Records::default(),
+            unsealed: Vec::new(),
         }
     }
 }
@@ -49,11 +53,13 @@ impl<S: ReportSink> Engine<S> {
         }
         let mut open = Open::default();
         let mut scratch = Scratch::new();
+        scratch.unsealed.resize(self.partitions.len(), None);
         for (index, record) in records.enumerate() {
             self.take(index, &record, &mut scratch, &mut open);
         }
         trials::fail_point("engine.absorb.inside");
         self.apply_waiting(&mut scratch, &mut open, Pass::First);
+        self.seal(&scratch.unsealed);
         trials::fail_point("engine.absorb.after");
         self.stats.deferred += open.deferred.len() as u64;
         if !open.groups.is_empty() {
@@ -96,6 +102,15 @@ impl<S: ReportSink> Engine<S> {
         self.give_back();
         trials::fail_point("engine.resume.after");
         self.check_room()
+    }
+
+    /// Notes the CRC-32C of the record that each partition's counters end with.
+    fn seal(&mut self, last: &[Option<&[u8]>]) {
+        for (part, payload) in self.partitions.iter_mut().zip(last) {
+            if let (Some(counters), Some(payload)) = (&mut part.counters, payload) {
+                counters.crc = Some(crc32c(payload));
+            }
+        }
     }
 
     /// What nobody told would be missing among the sessions that are known.
@@ -148,23 +163,25 @@ impl<S: ReportSink> Engine<S> {
             return;
         }
         let wanted = part.wants(record.offset);
-        let (outcome, crc) = if wanted {
+        let outcome = if wanted {
             self.stats.records += 1;
             self.stats.bytes += record.payload.len() as u64;
             trials::fail_point("engine.decode.before");
             let outcome = read(record.payload, scratch);
             trials::fail_point("engine.decode.after");
-            (outcome, crc32c(record.payload))
+            outcome
         } else {
             self.stats.passed_by += 1;
-            (Err(Reason::Truncated), 0)
+            Err(Reason::Truncated)
         };
-        if part.expects(record.offset) {
-            let crc = if wanted { crc } else { crc32c(record.payload) };
-            if let Some(known) = part.contradiction(record.offset, crc) {
-                self.stops.push(truncated(part, record.offset, known, crc));
-                return;
-            }
+        // Of most records nobody asks for it, unless there is an archive.
+        let asked = part.expects(record.offset) || wanted && part.keeps_crc(record.offset);
+        let crc = asked.then(|| crc32c(record.payload));
+        if let Some(crc) = crc.filter(|_| part.expects(record.offset))
+            && let Some(known) = part.contradiction(record.offset, crc)
+        {
+            self.stops.push(truncated(part, record.offset, known, crc));
+            return;
         }
         part.next += 1;
         if !wanted {
@@ -175,6 +192,7 @@ impl<S: ReportSink> Engine<S> {
         }
         if let Some(archive) = &mut part.archive {
             let report = outcome.map(|()| &scratch.report);
+            let crc = crc.unwrap_or_default(); // of one that it does not take
             self.stats.archived += u64::from(archive.take(record, report, crc));
         }
         trials::fail_point("engine.fold.before"); // the archive has it, the counters have not
@@ -204,8 +222,11 @@ impl<S: ReportSink> Engine<S> {
             }
         } else {
             counters.next += 1;
-            counters.crc = Some(crc);
-            counters.passed.note(crc);
+            counters.crc = crc;
+            crc.into_iter().for_each(|crc| counters.passed.note(crc));
+            if let Some(unsealed) = scratch.unsealed.get_mut(at) {
+                *unsealed = crc.is_none().then_some(record.payload);
+            }
             counters.max_timestamp = counters.max_timestamp.max(time);
             let waiting = Waiting {
                 index,

@@ -255,6 +255,13 @@ impl<S> Partition<S> {
         }
     }
 
+    /// Whether the CRC-32C of a record of this offset is kept, beyond that of the last one.
+    #[inline]
+    pub fn keeps_crc(&self, offset: i64) -> bool {
+        self.archive.as_ref().is_some_and(|a| a.next == offset)
+            || self.counters.as_ref().is_some_and(|c| !c.passed.is_full())
+    }
+
     /// Whether any sink takes a record of this offset.
     #[inline]
     pub fn wants(&self, offset: i64) -> bool {

@@ -27,9 +27,15 @@ impl Passed {
     /// The next record was counted.
     #[inline]
     pub fn note(&mut self, crc: u32) {
-        if self.crcs.len() < PASSED_RECORDS {
+        if !self.is_full() {
             self.crcs.push(crc);
         }
+    }
+
+    /// Whether no more are kept.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.crcs.len() >= PASSED_RECORDS
     }
 
     /// CRC-32C of the record that was counted at an offset, if it is kept.
