@@ -36,7 +36,10 @@ def compiled(sources: Sequence[str], class_path: Sequence[Path] = ()) -> Path:
     if not folder.exists():
         temporary = folder.with_suffix(f".{os.getpid()}")
         libraries = ["-cp", ":".join(map(str, class_path))] if class_path else []
-        subprocess.run([javac, "-Xlint:all,-serial", "-d", str(temporary), *libraries, *map(str, paths)], check=True)
+        subprocess.run(
+            [javac, "-Xlint:all,-serial,-path,-classfile", "-d", str(temporary), *libraries, *map(str, paths)],
+            check=True,
+        )
         temporary.rename(folder)
     return folder
 

@@ -61,7 +61,7 @@ PARTS: dict[str, Run] = {
     "whole": Run(
         "--minutes 3 --beside 1",
         None,
-        f"--minutes 0.1 --beside 0.1 --warm-up 2 --pilot 20000 --rehearsal 1000 {SMALL}",
+        f"--minutes 0.1 --beside 0.1 --warm-up 0 --reports 100000 --rehearsal 1000 {SMALL}",
         ALL,
     ),
     "latency": Run("--seconds 90", None, f"--seconds 5 --capacity 2000 {SMALL}", ALL),

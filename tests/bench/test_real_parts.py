@@ -76,7 +76,7 @@ def test_clients_of_hbase_put_and_read_the_same_cells(start: Start) -> None:
     some = ("ours", "happybase", "thriftpy2", "java_mutator")
     found = start(hbase_write, "--reports", "200", "--rounds", "1", "--loads", "blocks", "--only", *some)
     rows = {row["name"] for row in found["figures"]}
-    assert rows == {f"{name}_{what}_blocks" for name in some for what in ("put", "get")}
+    assert rows == {f"{name}_{what}_blocks" for name in some for what in ("put", "get")} - {"java_mutator_get_blocks"}
     wanted = {"hbase_write_vs_happybase", "hbase_write_vs_java", "hbase_read_vs_happybase", "position_ms_at_once"}
     assert wanted <= found["ratios"].keys()
 
