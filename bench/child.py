@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from bench.processes import cpu_seconds
+
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 600.0  # seconds for one answer; a contender that hangs is ended
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -46,9 +48,11 @@ class Child:
         )  # fmt: skip
 
     @classmethod
-    def python(cls, name: str, module: str, *arguments: str, executable: str = sys.executable) -> Child:
+    def python(
+        cls, name: str, module: str, *arguments: str, executable: str = sys.executable, pinned: bool = True
+    ) -> Child:
         """A module of ours. `executable`: of another environment."""
-        return cls(name, [executable, "-m", module, *arguments], env={"PYTHONPATH": str(ROOT)})
+        return cls(name, [executable, "-m", module, *arguments], pinned=pinned, env={"PYTHONPATH": str(ROOT)})
 
     @property
     def pid(self) -> int:
@@ -67,13 +71,17 @@ class Child:
 
     def ask(self, line: str, word: str) -> str:
         """Sends a line and waits for its answer. Raises ChildFailed."""
+        self.tell(line)
+        return self.expect(word)
+
+    def tell(self, line: str) -> None:
+        """Sends a line. Raises ChildFailed."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise ChildFailed(f"{self.name} ended with status {self._process.wait()}.") from None
-        return self.expect(word)
 
     def timed(self, line: str, word: str) -> tuple[float, float, str]:
         """As `ask`: (CPU seconds, seconds, answer)."""
@@ -83,8 +91,7 @@ class Child:
 
     def cpu_seconds(self) -> float:
         """User and system time so far, of the process and of its descendants."""
-        own = time.clock_gettime((~self.pid << 3) | 2)  # clock_getcpuclockid(3)
-        return own + sum(_descendants(self.pid))
+        return cpu_seconds(self.pid) + sum(_descendants(self.pid))
 
     def peak_bytes(self) -> int:
         """The most memory that was resident at a time (VmHWM), of the process alone."""
@@ -118,6 +125,6 @@ def _descendants(pid: int) -> list[float]:
     for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(OSError):  # a thread or a process has just ended; its time is in the ticks the next time
             for child in (task / "children").read_text().split():
-                found.append(time.clock_gettime((~int(child) << 3) | 2))
+                found.append(cpu_seconds(int(child)))
                 found += _descendants(int(child))
     return found

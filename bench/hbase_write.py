@@ -1,236 +1,244 @@
-"""What cells of HBase cost the client: ours against happybase and bare thriftpy2, on one real HBase.
+"""Cells to a real HBase and back: client CPU a row of our store, happybase, thriftpy2 and HBase's own Java client.
 
-    python -m bench.hbase_write [--stack-dir DIR] [--rows N] [--sizes B ...] [--rounds N] [--json FILE]
+    python -m bench.hbase_write [--stack-dir DIR] [--loads NAME ...] [--rows N] [--rounds N] [--json FILE]
 
-Without --stack-dir it starts a stack of its own (HDFS and HBase; needs Java and Maven), and takes it down. Every client
-has a table of its own; all of them put the same cells. First each one's table is read by its client and by a scan of
-happybase, and asserted to hold what was put. Then rounds, in turn: CPU time of this process a row, of which the least
-counts. Rows a second are of the round with the least wall time; they say what HBase and the machine could do, rather
-than the client. Then positions: 400 control cells put one by one, and at once.
+Three loads: `blocks`, the counter blocks of a flush of the default plan; cells of 80 and of 600 bytes. Every client has
+a table of its own and puts the same cells; what it reads back, and what a scan of its table finds, must be the very
+cells of all others before anything is timed. happybase, thriftpy2 and ours speak Thrift to a gateway, which then takes
+a share of the work; the Java client speaks to the region server itself. So what servers take a row stands beside.
+Then positions: 400 control cells put one by one, and at once.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import json
-import os
 import random
 import secrets
-import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import happybase
 import pyarrow as pa
 
-from bench.contenders.hbase_clients import COLUMN, Client, HappyBase, Ours, ThriftPy, Workload
-from bench.environment import describe, refuse_debug_build
+from bench import java, native
+from bench.child import Child
+from bench.contenders.hbase_client import Load
+from bench.corpus import make_corpus
+from bench.ground import drop_tables
+from bench.kernels import NotEqual
+from bench.part import Part, parser, run
+from bench.rounds import Samples, interleave
+from bench.servers import a_stack
 from flurry_fast.config.hbase import HBaseAddress
-from flurry_fast.stack import Stack, StackOptions, free_base
+from flurry_fast.stack import Stack, processes
+from flurry_fast.stack.jvm import OPEN
 from flurry_fast.stores.hbase import HBaseStore
-from flurry_fast.stores.hbase.tables import CONTROL
 
 KEY = 16  # bytes of a row
 POSITIONS = 400
+WARM = 2  # untimed rounds beyond the one that is compared: just-in-time compilers
+What = Literal["put", "get"]
+READS_ALIKE = {"java_mutator"}  # as another contender does
+READS = {"java_put": "Java, Table.get with lists of 1,000", "happybase": "happybase, Table.rows of 1,000"}
+CONTENDERS = {
+    "ours": "flurry_fast, 2 connections with 2 calls each",
+    "ours_1": "flurry_fast, 1 connection, 1 call",
+    "happybase": "happybase, batches of 5,000",
+    "thriftpy2": "thriftpy2 alone",
+    "java_mutator": "Java, BufferedMutator",
+    "java_put": "Java, Table.put with lists of 5,000",
+}
+LOADS = ("blocks", "80", "600")
+
+
+def make_load(name: str, rows: int) -> Load:
+    """One of `LOADS`: the largest part of a flush of so many reports, or cells of random bytes in random order."""
+    if name == "blocks":
+        engine = native.new_engine(native.load_plan("default"))
+        native.absorb(engine, make_corpus(rows))
+        part = max(native.frozen(engine).parts, key=lambda part: part.count)
+        return Load(part.qualifier, pa.array(part.rows), pa.array(part.values))
+    chance = random.Random(name)
+    keys = [b"%0*d" % (KEY, number) for number in chance.sample(range(10**9), rows)]
+    values = [chance.randbytes(int(name)) for _ in range(rows)]
+    return Load(b"bench", pa.array(keys, pa.binary()), pa.array(values, pa.binary()))
+
+
+def launch(name: str, stack: Stack, address: HBaseAddress, table: str, file: Path) -> Child:
+    """Its process, loading. Raises JavaMissing."""
+    if name.startswith("java_"):
+        jars = [java.hbase_jars() / "*"]
+        folder = java.compiled(["HBaseClient"], jars)
+        zookeeper = stack.addresses.zookeeper
+        assert zookeeper is not None
+        words = (name.removeprefix("java_"), *zookeeper.split(":"), address.prefix + table, str(file))
+        flags = (*OPEN, "-Dlog4j2.level=OFF")
+        return Child(name, java.command("HBaseClient", folder, *words, class_path=jars, flags=flags))
+    words = (name, address.host, str(address.port), address.prefix, table, str(file))
+    return Child.python(name, "bench.contenders.hbase_client", *words)
 
 
 @dataclass
-class Figures:
-    """Of one client doing one thing: CPU and wall seconds of each round."""
+class Servers:
+    """CPU seconds that a stack's HBase took, by contender: the least of its rounds."""
 
-    client: str
-    what: str
-    value_bytes: int
-    cpu: list[float] = field(default_factory=list)
-    wall: list[float] = field(default_factory=list)
+    stack: Stack
+    least: dict[str, float]
 
-    def time(self, work: Callable[[], Any]) -> Any:
-        """Do it once."""
-        gc.collect()
-        gc.disable()
+    def around(self, name: str, work: Callable[[], tuple[float, float]]) -> tuple[float, float]:
+        """One round of a contender."""
+        before = self._cpu()
+        found = work()
+        self.least[name] = min(self.least.get(name, float("inf")), self._cpu() - before)
+        return found
+
+    def _cpu(self) -> float:
+        servers = [processes.find(self.stack.folder, name) for name in ("hmaster", "thrift")]
+        usages = [processes.usage(server) for server in servers if server is not None]
+        return sum(usage.cpu for usage in usages if usage is not None)
+
+
+def measure(options: argparse.Namespace) -> Part:
+    """The part."""
+    rows = {name: title for name, title in CONTENDERS.items() if not options.only or name in options.only}
+    with a_stack(options, "hbase") as stack, tempfile.TemporaryDirectory() as folder:
+        gateway = stack.addresses.hbase_thrift
+        assert gateway is not None
+        address = HBaseAddress(*gateway, f"bench_{secrets.token_hex(3)}_")
+        part = Part("hbase_write", {"key_bytes": KEY})
         try:
-            wall, cpu = time.perf_counter(), time.process_time()
-            answer = work()
-            self.cpu.append(time.process_time() - cpu)
-            self.wall.append(time.perf_counter() - wall)
+            for name in options.loads:
+                count = options.reports if name == "blocks" else options.rows
+                load, file = make_load(name, count), Path(folder) / name
+                load.save(file)
+                part.workload[f"rows_{name}"] = len(load.rows)
+                _one_load(options, part, stack, address, rows, name, load, file)
+            part.ratios |= positions(address, options.rounds)
         finally:
-            gc.enable()
-        return answer
+            drop_tables(address)
+    return part
 
-    def row(self, rows: int) -> dict[str, Any]:
-        """In microseconds a row."""
-        return {
-            "client": self.client,
-            "what": self.what,
-            "value_bytes": self.value_bytes,
-            "rounds": len(self.cpu),
-            "cpu_us_per_row": min(self.cpu) / rows * 1e6,
-            "median_cpu_us_per_row": statistics.median(self.cpu) / rows * 1e6,
-            "rows_per_s": rows / min(self.wall),
+
+def _one_load(
+    options: argparse.Namespace, part: Part, stack: Stack, address: HBaseAddress, titles: dict[str, str], name: str,
+    load: Load, file: Path,
+) -> None:  # fmt: skip
+    tables = {contender: f"{contender}_{name}" for contender in titles}
+    _make(address, list(tables.values()))
+    with ExitStack() as running:
+        children = {
+            contender: running.enter_context(launch(contender, stack, address, table, file))
+            for contender, table in tables.items()
         }
+        for child in children.values():
+            child.expect("ready")
+        _check_equal(children, len(load.rows))
+        stamp = 100
+
+        def once(child: Child, what: What) -> tuple[float, float]:
+            nonlocal stamp
+            stamp += 1
+            child.ask("prepare", "prepared")
+            return child.timed(f"put {stamp}" if what == "put" else "get", "done")[:2]
+
+        for what in ("put", "get"):
+            servers = Servers(stack, {})
+            there = titles if what == "put" else {n: READS.get(n, t) for n, t in titles.items() if n not in READS_ALIKE}
+            ways = {
+                contender: lambda c=contender, w=what: servers.around(c, lambda: once(children[c], w))  # type: ignore[misc] # noqa: B023
+                for contender in there
+            }
+            samples = interleave(f"hbase_write, {what} {name}", ways, options.rounds)
+            _tell(part, name, what, there, samples, servers.least, len(load.rows))  # type: ignore[arg-type]
 
 
-def workload(rows: int, size: int) -> Workload:
-    """Keys in random order, as hashed ones are; values that do not repeat."""
-    chance = random.Random(size)
-    keys = [b"%0*d" % (KEY, number) for number in chance.sample(range(10**9), rows)]
-    values = [chance.randbytes(size) for _ in range(rows)]
-    return Workload(pa.array(keys, pa.binary()), pa.array(values, pa.binary()), keys, values)
+def _make(address: HBaseAddress, tables: Sequence[str]) -> None:
+    store = HBaseStore(address, timeout=120)
+    for table in tables:
+        store.admin.ensure(table)
+    store.close()
 
 
-def clients(address: HBaseAddress, size: int) -> list[Client]:
-    """Each with its table, which is there."""
-    made: list[Client] = []
-    kinds: list[Callable[[str], Client]] = [
-        lambda table: Ours(address, table, 1, 1),
-        lambda table: Ours(address, table, 2, 2),
-        lambda table: HappyBase(address, table),
-        lambda table: ThriftPy(address, table),
-    ]
-    for number, kind in enumerate(kinds):
-        table = f"bench{number}_{size}"
-        Ours(address, table, 1, 1).close()  # makes it
-        made.append(kind(table))
-    return made
+def _check_equal(children: dict[str, Child], rows: int) -> None:
+    """A round of puts and gets, and some more to warm up. Raises NotEqual."""
+    digests: dict[str, str] = {}
+    for name, child in children.items():
+        child.ask("put 1", "done")
+        child.ask("get", "done")
+        digests[f"{name} read"] = child.ask("got", "digest")
+        digests[f"{name} scanned"] = child.ask("scan", "digest")
+        for number in range(WARM):
+            child.ask(f"put {2 + number}", "done")
+            child.ask("get", "done")
+    if len(set(digests.values())) > 1 or int(next(iter(digests.values())).split()[1]) != rows:
+        raise NotEqual(f"Not the same {rows} cells were found: {digests}.")
 
 
-def check_equal(address: HBaseAddress, size: int, contenders: list[Client], load: Workload) -> None:
-    """Everybody's cells are what was put, whoever reads them. Raises AssertionError."""
-    expected = {row: (5, value) for row, value in zip(load.row_list, load.value_list, strict=True)}
-    connection = happybase.Connection(address.host, address.port, timeout=120_000)
-    for number, client in enumerate(contenders):
-        client.put(load, 5)
-        found = client.as_dict(load, client.get(load))
-        assert found == expected, f"{client.name} reads other cells than it put"
-        table = connection.table(f"{address.prefix}bench{number}_{size}")
-        scanned = {row: cells[COLUMN][::-1] for row, cells in table.scan(include_timestamp=True, batch_size=1000)}
-        assert scanned == expected, f"{client.name} put other cells than it should"
-    connection.close()
-
-
-def measure(address: HBaseAddress, rows: int, size: int, rounds: int) -> list[Figures]:
-    """Puts and reads of cells of one size."""
-    load, contenders = workload(rows, size), clients(address, size)
-    check_equal(address, size, contenders, load)
-    expected = dict(zip(load.row_list, load.value_list, strict=True))
-    figures = {
-        (client.name, what): Figures(client.name, what, size) for what in ("put", "get") for client in contenders
-    }
-    for number in range(rounds):
-        for client in contenders:
-            figures[client.name, "put"].time(lambda client=client, at=10 + number: client.put(load, at))  # type: ignore[misc]
-        for client in contenders:
-            answer = figures[client.name, "get"].time(lambda client=client: client.get(load))  # type: ignore[misc]
-            found = client.as_dict(load, answer)
-            assert found == {row: (10 + number, value) for row, value in expected.items()}, client.name
-        print(f"{size} B: round {number + 1} of {rounds}", file=sys.stderr)
-    for client in contenders:
-        client.close()
-    return list(figures.values())
+def _tell(
+    part: Part, load: str, what: What, titles: dict[str, str], samples: dict[str, Samples], servers: dict[str, float],
+    rows: int,
+) -> None:  # fmt: skip
+    kind = "blocks" if load == "blocks" else f"{load} B"
+    for name, title in titles.items():
+        found = samples[name]
+        figures = found.figures(rows)
+        part.figures.append(
+            {
+                "name": f"{name}_{what}_{load}",
+                "title": f"{what} {kind}: {title}",
+                "rounds": figures["rounds"],
+                "us_per_row": figures["ns_per_report"] / 1e3,
+                "median_us_per_row": figures["median_ns_per_report"] / 1e3,
+                "rows_per_s": rows / figures["seconds"],
+                "servers_us_per_row": servers[name] / rows * 1e6,
+            }
+        )
+    if "ours" not in samples:
+        return
+    suffix = "" if load == "blocks" else f"_{load}"
+    verb = "write" if what == "put" else "read"
+    for other, names in {"happybase": ("happybase",), "java": ("java_put", "java_mutator")}.items():
+        theirs = [samples[name].least for name in names if name in samples]
+        if theirs:
+            part.ratios[f"hbase_{verb}_vs_{other}{suffix}"] = min(theirs) / samples["ours"].least
 
 
 def positions(address: HBaseAddress, rounds: int) -> dict[str, float]:
-    """Milliseconds for each of 400 control cells."""
+    """Milliseconds for each of 400 control cells, the least of the rounds."""
     store = HBaseStore(address, timeout=120)
     names = [b"%03d" % number for number in range(POSITIONS)]
-    alone, at_once = Figures("", "", 0), Figures("", "", 0)
     store.put_controls(b"bench", [(name, 1, name) for name in names])
+    alone, at_once = [], []
     for number in range(rounds):
         at = 2 + 2 * number
-        alone.time(lambda at=at: [store.put_control(b"bench", name, at, name) for name in names])  # type: ignore[misc]
-        at_once.time(lambda at=at: store.put_controls(b"bench", [(name, at + 1, name) for name in names]))  # type: ignore[misc]
-        assert {cell.timestamp for cell in store.scan_control(b"bench").values()} == {at + 1}
+        started = time.perf_counter()
+        for name in names:
+            store.put_control(b"bench", name, at, name)
+        between = time.perf_counter()
+        store.put_controls(b"bench", [(name, at + 1, name) for name in names])
+        alone.append(between - started)
+        at_once.append(time.perf_counter() - between)
+        found = {cell.timestamp for cell in store.scan_control(b"bench").values()}
+        if found != {at + 1}:
+            raise NotEqual(f"Control cells are at {found}, not at {at + 1}.")
     store.close()
-    return {
-        "one_by_one_ms": min(alone.wall) / POSITIONS * 1e3,
-        "at_once_ms": min(at_once.wall) / POSITIONS * 1e3,
-    }
-
-
-def ratios(found: list[dict[str, Any]]) -> dict[str, float]:
-    """Others' CPU through ours (2 x 2)."""
-    ours = {
-        (row["what"], row["value_bytes"]): row["cpu_us_per_row"] for row in found if row["client"].endswith("2 x 2")
-    }
-    return {
-        f"{row['what']}_{row['value_bytes']}_{row['client']}": row["cpu_us_per_row"]
-        / ours[row["what"], row["value_bytes"]]
-        for row in found
-        if not row["client"].startswith("flurry_fast")
-    }
-
-
-def table(found: list[dict[str, Any]]) -> str:
-    """As Markdown."""
-    lines = ["| value | what | client | CPU µs/row | median | rows/s |", "|--:|---|---|--:|--:|--:|"]
-    for row in found:
-        figures = f"{row['cpu_us_per_row']:.2f} | {row['median_cpu_us_per_row']:.2f} | {row['rows_per_s']:,.0f}"
-        lines.append(f"| {row['value_bytes']} B | {row['what']} | {row['client']} | {figures} |")
-    return "\n".join(lines)
-
-
-@contextmanager
-def gateway(folder: Path | None) -> Iterator[HBaseAddress]:
-    """A prefix of one's own on a stack, whose tables go afterwards."""
-    with tempfile.TemporaryDirectory() as made:
-        if folder is not None:
-            stack = Stack.at(folder)
-        else:
-            stack = Stack.up(Path(made) / "stack", StackOptions(kafka=False, base_port=free_base()))
-        try:
-            if stack.addresses.hbase_thrift is None:
-                raise SystemExit(f"The stack in {folder} has no HBase: start one with it, or leave out --stack-dir.")
-            address = HBaseAddress(*stack.addresses.hbase_thrift, f"bench_{secrets.token_hex(3)}_")
-            try:
-                yield address
-            finally:
-                _clear(address)
-        finally:
-            if folder is None:
-                stack.down(wipe=True)
-
-
-def _clear(address: HBaseAddress) -> None:
-    store = HBaseStore(address, timeout=300)
-    try:
-        for name in (*store.tables(), CONTROL):
-            store.admin.drop(name)
-    finally:
-        store.close()
+    times = {"position_ms_one_by_one": min(alone), "position_ms_at_once": min(at_once)}
+    return {name: seconds / POSITIONS * 1e3 for name, seconds in times.items()}
 
 
 def main() -> None:
-    """Runs, prints tables, and says where they were made."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stack-dir", type=Path, help="A stack with HBase that is up. Unset: one of its own.")
-    parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[80, 600], help="Bytes of a value.")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args()
-    refuse_debug_build()
-    where = describe(["python", "-m", "bench.hbase_write", *sys.argv[1:]])
-    with gateway(options.stack_dir) as address:
-        figures = [each for size in options.sizes for each in measure(address, options.rows, size, options.rounds)]
-        control = positions(address, options.rounds)
-    found = [each.row(options.rows) for each in figures]
-    content = {"environment": where, "rows": options.rows, "figures": found, "ratios": ratios(found)}
-    content["positions"] = control
-    print(f"{options.rows:,} rows of {KEY} bytes, {options.rounds} rounds, {os.cpu_count()} cores.\n\n{table(found)}\n")
-    for name, ratio in ratios(found).items():
-        print(f"{name}: {ratio:.1f} x ours")
-    print(f"A position: {control['one_by_one_ms']:.2f} ms one by one, {control['at_once_ms']:.2f} ms of {POSITIONS}.")
-    print("\n" + "; ".join(f"{name}: {value}" for name, value in where.items() if name != "build"))
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+    """See the module's words."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--loads", nargs="+", choices=LOADS, default=list(LOADS), metavar="NAME")
+    arguments.add_argument("--reports", type=int, default=50_000, help="Whose blocks are written.")
+    arguments.add_argument("--rows", type=int, default=20_000, help="Of the other loads.")
+    arguments.add_argument("--stack-dir", type=Path, help="A stack that runs; else one is started for this.")
+    arguments.add_argument("--only", nargs="+", choices=list(CONTENDERS), metavar="NAME")
+    run(arguments.parse_args(), measure)
 
 
 if __name__ == "__main__":

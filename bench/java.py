@@ -11,6 +11,7 @@ from pathlib import Path
 
 from flurry_fast.errors import FlurryFastError
 from flurry_fast.stack import jars
+from flurry_fast.stack.options import PartName
 from flurry_fast.stack.progress import Silent
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,18 +36,32 @@ def compiled(sources: Sequence[str], class_path: Sequence[Path] = ()) -> Path:
     if not folder.exists():
         temporary = folder.with_suffix(f".{os.getpid()}")
         libraries = ["-cp", ":".join(map(str, class_path))] if class_path else []
-        subprocess.run([javac, "-Xlint:all,-serial", "-d", str(temporary), *libraries, *map(str, paths)], check=True)
+        subprocess.run(
+            [javac, "-Xlint:all,-serial,-path,-classfile", "-d", str(temporary), *libraries, *map(str, paths)],
+            check=True,
+        )
         temporary.rename(folder)
     return folder
 
 
-def command(main: str, folder: Path, *arguments: str, class_path: Sequence[Path] = ()) -> list[str]:
-    """What runs a class of ours."""
-    return ["java", *FLAGS, "-cp", ":".join(map(str, (folder, *class_path))), main, *arguments]
+def command(
+    main: str, folder: Path, *arguments: str, class_path: Sequence[Path] = (), flags: Sequence[str] = ()
+) -> list[str]:
+    """What runs a class of ours. `flags`: of the JVM, beside those of all."""
+    return ["java", *FLAGS, *flags, "-cp", ":".join(map(str, (folder, *class_path))), main, *arguments]
+
+
+def hbase_jars() -> Path:
+    """The folder of hbase-client and what it needs, as the stack's jars have them. Raises JarsUnavailable."""
+    return _jars("hbase")
 
 
 def kafka_jars() -> list[Path]:
     """kafka-clients and what it needs, as the stack's jars have them. Raises JarsUnavailable."""
-    home = os.environ.get("JAVA_HOME")
-    folder = jars.resolve(jars.default_cache(), "kafka", shutil.which("mvn"), Path(home) if home else None, Silent())
+    folder = _jars("kafka")
     return sorted(path for name in CLIENT_JARS for path in folder.glob(f"{name}-[0-9]*.jar"))
+
+
+def _jars(part: PartName) -> Path:
+    home = os.environ.get("JAVA_HOME")
+    return jars.resolve(jars.default_cache(), part, shutil.which("mvn"), Path(home) if home else None, Silent())

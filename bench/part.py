@@ -16,13 +16,15 @@ from bench.environment import describe, refuse_debug_build
 
 @dataclass
 class Part:
-    """`workload` says what was timed; a figure is a row with a `name`; `ratios` are what is compared between runs."""
+    """`workload` says what was timed; a figure is a row with a `name`; `ratios` are what is compared between runs;
+    `series` is for charts, in order of time."""
 
     name: str
     workload: dict[str, Any] = field(default_factory=dict)
     figures: list[dict[str, Any]] = field(default_factory=list)
     ratios: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    series: list[dict[str, Any]] = field(default_factory=list)
 
 
 def parser(words: str | None) -> argparse.ArgumentParser:

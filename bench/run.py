@@ -1,8 +1,9 @@
 """All parts, one after the other, and what they found as one report in docs/benchmarks/.
 
-    python -m bench.run [--quick] [--parts NAME ...] [--resume] [--stack-dir DIR]
+    python -m bench.run [--quick | --try] [--parts NAME ...] [--resume] [--stack-dir DIR]
 
---quick: a subset in under ten minutes, into docs/benchmarks/latest.json. Each part is a process of its own
+--quick: a subset in under ten minutes, into docs/benchmarks/latest.json. --try: all of it with the smallest sizes, into
+build/bench/try: whether everything runs, its figures mean nothing. Each part is a process of its own
 (``python -m bench.NAME --json build/bench/NAME.json``) and can be run again alone; --resume takes what is there.
 """
 
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,32 +23,62 @@ from rich.console import Console
 
 from bench.environment import describe, refuse_debug_build
 from bench.report import write_report
-from bench.servers import folder_of
+from bench.servers import ALL, Product, folder_of
 from bench.targets import TARGETS
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "build/bench"
-DOCS = ROOT / "docs/benchmarks"
-# part -> its arguments in a full and in a quick run; None: not in it
-PARTS: dict[str, tuple[list[str], list[str] | None]] = {
-    "kernels": (["--reports", "100000", "--rounds", "10"], ["--reports", "50000", "--rounds", "7"]),
-    "pipelines": (
-        ["--records", "200000", "--rounds", "7", "--frameworks"],
-        ["--records", "100000", "--rounds", "4"],
+DOCS, TRIAL = ROOT / "docs/benchmarks", RESULTS / "try"
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a part is called. `quick` None: it is not in a quick run; `needs`: the servers that it is to find running."""
+
+    full: str
+    quick: str | None
+    trial: str
+    needs: tuple[Product, ...] = ()
+
+
+LIGHT: tuple[Product, ...] = ("kafka", "hbase")  # HBase on local files: what is measured is the client
+SMALL = "--partitions 4 --apps 1000"
+PARTS: dict[str, Run] = {
+    "kernels": Run("--reports 100000 --rounds 10", "--reports 50000 --rounds 7", "--reports 2000 --rounds 1"),
+    "pipelines": Run(
+        "--records 200000 --rounds 7 --frameworks",
+        "--records 100000 --rounds 4",
+        "--records 2000 --rounds 1 --frameworks",
+        LIGHT,
     ),
-    "store_write": (["--rounds", "9"], ["--reports", "30000", "--rounds", "5"]),
-    "scaling": (["--rounds", "3"], None),
+    "hbase_write": Run(
+        "--rounds 9",
+        "--reports 30000 --rounds 5 --loads blocks",
+        "--reports 1000 --rows 500 --rounds 1",
+        LIGHT,
+    ),
+    "scaling": Run("--rounds 3", None, "--reports 2000 --rounds 1", LIGHT),
+    "whole": Run(
+        "--minutes 3 --beside 1",
+        None,
+        f"--minutes 0.1 --beside 0.1 --warm-up 0 --reports 100000 --rehearsal 1000 {SMALL}",
+        ALL,
+    ),
+    "latency": Run("--seconds 90", None, f"--seconds 5 --capacity 2000 {SMALL}", ALL),
+    "recovery": Run("--rounds 7", None, f"--rounds 1 --rate 500 --settle 5 --pause 15 {SMALL}", ALL),
+    "steady": Run("--minutes 6.5", None, f"--minutes 0.2 --warm-up 0.1 --rate 500 --flush 4 {SMALL}", ALL),
 }
-SERVERS = {"pipelines", "store_write", "scaling"}
 
 
 def main() -> None:
     """See the module's words."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_const", const="quick", dest="size", default="full")
+    size.add_argument("--try", action="store_const", const="trial", dest="size")
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS), metavar="NAME")
     parser.add_argument("--resume", action="store_true", help="Take the figures that build/bench has already.")
-    parser.add_argument("--stack-dir", type=Path, help="A stack that runs (Kafka, HBase); else one is started.")
+    parser.add_argument("--stack-dir", type=Path, help="A stack that runs, with all servers; else they are started.")
     options = parser.parse_args()
     refuse_debug_build()
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -57,33 +89,38 @@ def main() -> None:
     ratios = {name: value for part in parts.values() for name, value in part["ratios"].items()}
     if environment["load_before"][0] > 1:
         environment["note"] = "Other work ran on this machine (load_before, load_after): read the ratios only."
-    latest = {"quick": options.quick, "environment": environment, "ratios": ratios, "parts": parts}
-    DOCS.mkdir(parents=True, exist_ok=True)
-    name = "latest" if options.quick else "report"
-    (DOCS / f"{name}.json").write_text(json.dumps(latest, indent=1, default=str) + "\n", encoding="utf-8")
-    if not options.quick:
-        write_report(latest, DOCS)
+    latest = {"quick": options.size == "quick", "environment": environment, "ratios": ratios, "parts": parts}
+    docs = TRIAL if options.size == "trial" else DOCS
+    docs.mkdir(parents=True, exist_ok=True)
+    name = "latest" if options.size == "quick" else "report"
+    (docs / f"{name}.json").write_text(json.dumps(latest, indent=1, default=str) + "\n", encoding="utf-8")
+    if options.size != "quick":
+        write_report(latest, docs)
     for line in verdicts(ratios):
         print(line)
-    print(f"{DOCS / name}.json")
+    print(f"{docs / name}.json")
 
 
 def collect(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """What each part wrote. Raises CalledProcessError."""
     console = Console(stderr=True)
     found = {}
+    running: tuple[Product, ...] = ()
     with ExitStack() as stack:
         folder = options.stack_dir
         for name in options.parts:
-            arguments = PARTS[name][1 if options.quick else 0]
-            if arguments is None:
+            part = PARTS[name]
+            said: str | None = getattr(part, options.size)
+            if said is None:
                 continue
-            file = RESULTS / f"{'quick-' if options.quick else ''}{name}.json"
+            arguments = said.split()
+            file = RESULTS / f"{'' if options.size == 'full' else options.size + '-'}{name}.json"
             if not (options.resume and file.exists()):
-                if name in SERVERS:
-                    if folder is None:
-                        console.print("starting Kafka and HBase")
-                        folder = stack.enter_context(folder_of("kafka", "hbase"))
+                if part.needs:
+                    if options.stack_dir is None and part.needs != running:
+                        stack.close()  # one stack at a time
+                        console.print(f"starting {', '.join(part.needs)}")
+                        folder, running = stack.enter_context(folder_of(*part.needs)), part.needs
                     arguments = [*arguments, "--stack-dir", str(folder)]
                 console.rule(name)
                 subprocess.run([sys.executable, "-m", f"bench.{name}", *arguments, "--json", str(file)], check=True)

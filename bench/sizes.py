@@ -11,22 +11,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import secrets
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import hdfs_native
 
+from bench.consumer import Consumer
 from bench.environment import describe, refuse_debug_build
-from flurry_fast.config.hbase import HBaseAddress
-from flurry_fast.config.model import Kafka
-from flurry_fast.operations import topics
+from bench.ground import Ground, ground
+from bench.processes import Process
 from flurry_fast.stack import Stack
-from flurry_fast.stores.hbase import HBaseStore
 
 PARTITIONS = 8
 PATIENCE = 600.0  # seconds until a consumer that does not get on is given up
@@ -73,52 +70,23 @@ def main() -> None:
 
 
 def measure(stack: Stack, reports: int, apps: int) -> Sizes:
-    """One run, whose topic, tables and files go afterwards."""
-    addresses = stack.addresses
-    assert addresses.hbase_thrift is not None
-    name = f"sizes_{secrets.token_hex(3)}"
-    store = HBaseAddress(*addresses.hbase_thrift, f"{name}_")
-    topics.create(Kafka(bootstrap=addresses.kafka, topic=name), topics.Wanted(name, PARTITIONS, 1))
-    with tempfile.TemporaryDirectory() as folder:
-        status = Path(folder) / "status.json"
-        settings = {
-            "kafka.bootstrap": addresses.kafka,
-            "kafka.topic": name,
-            "kafka.group": name,
-            "counters.store": str(store),
-            "archive.root": f"{addresses.hdfs}/{name}",
-            "consume.status_file": str(status),
-        }
-        flags = [item for key, value in settings.items() for item in ("--set", f"{key}={value}")]
-        words = [sys.executable, "-m", "flurry_fast"]
-        simulate = [*words, "simulate", "--reports", str(reports), "--apps", str(apps), "--no-throttle", *flags]
-        subprocess.run(simulate, check=True, stdout=subprocess.DEVNULL)
-        with (Path(folder) / "log").open("wb") as log:
-            consumer = subprocess.Popen([*words, "consume", *flags], stdout=log, stderr=log)
-        seen = _wait(status, reports, consumer)
-        consumer.terminate()
-        if consumer.wait(300):
-            raise RuntimeError((Path(folder) / "log").read_text()[-2000:])
-    try:
-        return _look(stack, store, name, apps, seen)
-    finally:
-        _clear(stack, store, name)
+    """One run, whose topic, tables and files go afterwards. Raises ProcessFailed."""
+    with tempfile.TemporaryDirectory() as name, ground(stack, Path(name), PARTITIONS) as here:
+        folder = Path(name)
+        words = ("--reports", str(reports), "--apps", str(apps), "--no-throttle")
+        Process(folder, "simulate", here.settings, *words).wait(PATIENCE)
+        consumer = Consumer(folder, here)
+        try:
+            seen = consumer.until(lambda status: status.get("records", 0) >= reports, f"{reports:,} reports", PATIENCE)
+            consumer.end()
+        finally:
+            consumer.kill()
+        return _look(here, apps, seen)
 
 
-def _wait(status: Path, reports: int, consumer: subprocess.Popen[bytes]) -> dict[str, int]:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and consumer.poll() is None:
-        time.sleep(0.5)
-        if status.exists():
-            seen = json.loads(status.read_text())
-            if seen.get("records", 0) >= reports:
-                return {name: int(seen[name]) for name in ("records", "sessions", "bytes")}
-    raise RuntimeError(f"The consumer did not read {reports} reports within {PATIENCE:g} s.")
-
-
-def _look(stack: Stack, address: HBaseAddress, name: str, apps: int, seen: dict[str, int]) -> Sizes:
-    hdfs = hdfs_native.Client(stack.addresses.hdfs)
-    store = HBaseStore(address, timeout=300, create=False)
+def _look(here: Ground, apps: int, seen: dict[str, Any]) -> Sizes:
+    hdfs = hdfs_native.Client(here.stack.addresses.hdfs)
+    store = here.store()
     try:
         cells = cell_bytes = hbase_bytes = 0
         for table in store.tables():
@@ -132,21 +100,11 @@ def _look(stack: Stack, address: HBaseAddress, name: str, apps: int, seen: dict[
             store.gateway.call("enableTable", full)
     finally:
         store.close()
-    archive = hdfs.get_content_summary(f"/{name}")
+    archive = hdfs.get_content_summary(f"/{here.name}")
     return Sizes(
         apps, PARTITIONS, seen["records"], seen["sessions"], seen["bytes"], cells, cell_bytes, hbase_bytes,
         archive.file_count, archive.length,
     )  # fmt: skip
-
-
-def _clear(stack: Stack, address: HBaseAddress, name: str) -> None:
-    store = HBaseStore(address, timeout=300, create=False)
-    try:
-        for table in (*store.tables(), "control"):
-            store.admin.drop(table)
-    finally:
-        store.close()
-    hdfs_native.Client(stack.addresses.hdfs).delete(f"/{name}", True)
 
 
 def table(found: list[Sizes]) -> str:

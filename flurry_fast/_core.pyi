@@ -268,9 +268,9 @@ class Engine:
         """
 
     def memory(self) -> dict[str, int]:
-        """Bytes: blocks, archive, dedup, passed (checksums of the records that were counted first), scratch, dirty (of
-        blocks neither frozen nor durable); dirty_blocks; block_count; unwritten: 1 if any counters stand further than
-        what was frozen or acknowledged."""
+        """Bytes: blocks, archive, dedup, passed (checksums of the records that were counted first), gone (which blocks
+        were evicted), scratch, dirty (of blocks neither frozen nor durable); dirty_blocks; block_count; unwritten: 1 if
+        any counters stand further than what was frozen or acknowledged."""
 
     def stats(self) -> dict[str, Any]:
         """Totals since it was made, `unreadable` by reason; and the gauges blocks and groups."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -37,6 +38,8 @@ METRICS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "base_reads": ("counter", (), "Stored blocks that were asked for before counting."),
     "flushes": ("counter", ("sink",), "Flushes and files that became durable."),
     "flush_failures": ("counter", ("sink",), "Attempts that were not acknowledged."),
+    "written_rows": ("counter", ("sink",), "Counter blocks, and reports in archive files, that became durable."),
+    "written_bytes": ("counter", ("sink",), "Bytes of those blocks, and of those reports as they came."),
     "commits": ("counter", (), "Commits that the broker confirmed, by partition."),
     "commit_failures": ("counter", (), "Commits that failed; they are tried again."),
     "rebalances": ("counter", ("kind",), "Times that partitions were assigned, revoked or lost."),
@@ -69,6 +72,7 @@ class Metrics(Collector):
     def __init__(self, monitor: Monitor, clock: Clock) -> None:
         self._monitor = monitor
         self._clock = clock
+        self._written = {"rows": Counter[str](), "bytes": Counter[str]()}
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self._flush_seconds = Histogram(
@@ -82,6 +86,9 @@ class Metrics(Collector):
     def observe(self, report: FlushReport) -> None:
         """A sink's attempt to write."""
         self._flush_seconds.labels(report.sink, "ok" if report.ok else "failed").observe(report.seconds)
+        if report.ok:
+            self._written["rows"][report.sink] += report.rows
+            self._written["bytes"][report.sink] += report.bytes
 
     def describe(self) -> Iterable[Metric]:
         return []
@@ -120,6 +127,10 @@ class Metrics(Collector):
             "base_reads": one(state.engine.get("base_reads", 0)),
             "flushes": [([sink.name], sink.flushes) for sink in state.sinks],
             "flush_failures": [([sink.name], sink.failures) for sink in state.sinks],
+            **{
+                f"written_{what}": [([sink.name], written[sink.name]) for sink in state.sinks]
+                for what, written in self._written.items()
+            },
             "commits": one(state.commits),
             "commit_failures": one(state.commit_failures),
             "rebalances": [([kind], state.rebalances.get(kind, 0)) for kind in ("assigned", "revoked", "lost")],

@@ -28,7 +28,7 @@ TRAPS: dict[str, str] = {
     "base_from_stale_replica": "A base that was read once is answered from that read for ever.",
     "reset_to_latest": "The counters of a partition without a position begin at the end of its log.",
     "absence_by_wall_clock": "An hour that is not over yet is taken to have no stored block.",
-    "absence_after_eviction": "The hour of an evicted block is still taken to have no stored block.",
+    "absence_after_eviction": "An evicted block of an hour that began here is still taken to have no stored cell.",
     "stale_m": "A position carries the highest bucket (M) of the position before it.",
     "m_of_another_sink": "Where the archive is ahead, the counters start at its position, with the M of their own.",
     "config_switched_by_wall_clock": "The caps become 1 once a process has run for a while.",

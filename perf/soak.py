@@ -12,12 +12,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -26,25 +23,22 @@ from statistics import median
 from typing import Any
 
 import matplotlib as mpl
-from confluent_kafka.admin import AdminClient
 from matplotlib import pyplot as plt
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench.environment import describe, refuse_debug_build
+from bench.ground import ground as on_stack
+from bench.processes import Process
 from flurry_fast.broker import EmbeddedBroker
-from flurry_fast.config.hbase import HBaseAddress
-from flurry_fast.config.model import Kafka
-from flurry_fast.operations import topics
 from flurry_fast.stack import Stack
 
-ROOT = Path(__file__).resolve().parents[1]
 PARTITIONS = 8
 MIB = 2**20
-START_SECONDS, END_SECONDS = 60.0, 120.0
+START_SECONDS = 60.0
 
 
 class SoakFailed(RuntimeError):
-    """A process ended, or did not do what it must; its log's end is in the message."""
+    """It can not be run, or not be judged."""
 
 
 @dataclass(frozen=True)
@@ -106,55 +100,9 @@ def growth(found: Sequence[Third]) -> float:
 # --- running ---------------------------------------------------------------------------------------------------------
 
 
-class Process:
-    """A `flurry-fast` process with a log."""
-
-    def __init__(self, folder: Path, name: str, settings: dict[str, str], *arguments: str) -> None:
-        self.name, self.log = name, folder / f"{name}.log"
-        flags = [item for key, value in settings.items() for item in ("--set", f"{key}={value}")]
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "flurry_fast", name, *arguments, *flags],
-                stdout=log, stderr=log, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
-            )  # fmt: skip
-        self.pid = self._process.pid
-
-    def check(self) -> None:
-        """Raises SoakFailed if it has ended."""
-        if (code := self._process.poll()) is not None:
-            raise self.failure(f"ended with {code}")
-
-    def failure(self, what: str) -> SoakFailed:
-        """With the end of its log."""
-        return SoakFailed(f"{self.name} {what}:\n{self.log.read_text(errors='replace')[-3000:]}")
-
-    def resident(self) -> int:
-        """VmRSS in bytes. Raises SoakFailed."""
-        self.check()
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        raise self.failure("ended")
-
-    def end(self) -> None:
-        """SIGTERM, and its orderly end. Raises SoakFailed."""
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            code = self._process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise self.failure(f"did not end within {END_SECONDS:g} s") from None
-        if code:
-            raise self.failure(f"ended with {code}")
-
-    def kill(self) -> None:
-        """Gone, whatever it was at."""
-        self._process.kill()
-        self._process.wait()
-
-
 @contextmanager
 def ground(folder: Path, stack: Path | None) -> Iterator[dict[str, str]]:
-    """Where reports, counters and archive are, as settings. A stack keeps tables and files, not the topic."""
+    """Where reports, counters and archive are, as settings. On a stack they go afterwards."""
     common = {"consume.status_file": str(folder / "status.json"), "log.format": "json"}
     if stack is None:
         with EmbeddedBroker(folder / "broker.json", {"reports": PARTITIONS}):
@@ -164,26 +112,15 @@ def ground(folder: Path, stack: Path | None) -> Iterator[dict[str, str]]:
                 "archive.root": str(folder / "archive"),
             }
         return
-    addresses, name = Stack.at(stack).addresses, f"soak_{uuid.uuid4().hex[:8]}"
-    if addresses.kafka is None or addresses.hbase_thrift is None:
+    here = Stack.at(stack)
+    if here.addresses.kafka is None or here.addresses.hbase_thrift is None:
         raise SoakFailed("The stack needs Kafka and HBase.")
-    kafka = Kafka(bootstrap=addresses.kafka, topic=name, group=name)
-    topics.create(kafka, topics.Wanted(name, PARTITIONS, 1))
-    try:
-        yield common | {
-            "kafka.bootstrap": addresses.kafka,
-            "kafka.topic": name,
-            "kafka.group": name,
-            "counters.store": str(HBaseAddress(*addresses.hbase_thrift, f"{name}_")),
-            "archive.root": f"{addresses.hdfs}/{name}" if addresses.hdfs else str(folder / "archive"),
-        }
-    finally:
-        admin = AdminClient({"bootstrap.servers": addresses.kafka})  # kept until it has answered
-        admin.delete_topics([name])[name].result(60)
+    with on_stack(here, folder, PARTITIONS) as found:
+        yield common | found.settings
 
 
 def soak(folder: Path, settings: dict[str, str], seconds: float, rate: int) -> list[Sample]:
-    """The consumer at that rate for so long, one sample a second. Raises SoakFailed; no process outlives it."""
+    """The consumer at that rate for so long, one sample a second. Raises ProcessFailed; no process outlives it."""
     started: list[Process] = []
     status = folder / "status.json"
     try:

@@ -156,9 +156,12 @@ class Counters(Section):
         return value
 
     flush_bytes: ByteSize = Field(
-        64 * 2**20, ge=1, description="Flush when blocks hold this much unwritten.", json_schema_extra=BYTES
+        512 * 2**20,
+        ge=1,
+        description="Flush when blocks that are unwritten take this much memory, with all that was in them before.",
+        json_schema_extra=BYTES,
     )
-    flush_rows: int = Field(50_000, ge=1, description="Flush when this many blocks are unwritten.")
+    flush_rows: int = Field(1_000_000, ge=1, description="Flush when this many blocks are unwritten.")
     flush_age: Duration = Field(
         10.0,
         gt=0,

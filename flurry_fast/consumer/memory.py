@@ -22,6 +22,7 @@ FLUSH_SHARE = 0.1  # ... at least this much of it
 EVICT_AT = 0.7  # evict down to here
 PAUSE_AT = 0.9  # take nothing more ...
 RESUME_AT = 0.75  # ... until here
+KINDS = ("blocks", "archive", "dedup", "passed", "gone", "scratch")
 
 
 class Governor:
@@ -44,7 +45,7 @@ class Governor:
         """Bytes held now: fetch queue and batch, the engine's buffers, and what sinks hold frozen."""
         memory = self._engine.memory()
         held = sum(sink.held_bytes() for sink in self._sinks)
-        return self._reserved + sum(memory[kind] for kind in ("blocks", "archive", "dedup", "passed", "scratch")) + held
+        return self._reserved + sum(memory[kind] for kind in KINDS) + held
 
     def poll(self, active: Callable[[], set[int]]) -> int:
         """Act on what is used; how much is used now. `active()`: the partitions whose records are taken."""

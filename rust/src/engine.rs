@@ -323,6 +323,7 @@ impl PyEngine {
         dict.set_item("archive", memory.archive)?;
         dict.set_item("dedup", memory.dedup)?;
         dict.set_item("passed", memory.passed)?;
+        dict.set_item("gone", memory.gone)?;
         // The scratch space of a batch lives no longer than its call.
         dict.set_item("scratch", 0)?;
         dict.set_item("dirty", memory.dirty)?;

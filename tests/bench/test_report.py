@@ -63,9 +63,17 @@ def test_a_report_has_every_part_and_its_charts(tmp_path: Path) -> None:
         for kind in ("apps", "partitions")
         for at in (1, 8)
     ]
+    share = {"name": "consumer", "title": "ours", "cores": 1.0}
+    moment = {"seconds": 1.0, "million_points_per_s": 1.0, "resident_mb": 5.0, "buffers_mb": 2.0}
+    flush = {"name": "flush 1", "base_reads_per_report": 0.1, "rows_per_report": 0.2, "rss_mb": 9.0}
+    kill = {"way": "static", "first": 1.0, "every": 2.0, "fresh": 3.0}
     parts = {
         "kernels": _result("kernels", kernels, {"aggregate_vs_java_fast": 2.5}),
         "scaling": _result("scaling", scaling, {}),
+        "whole": _result("whole", [share, share | {"name": "beside_consumer"}], {}) | {"series": [moment]},
+        "latency": _result("latency", [{"name": "50 %"}], {}) | {"series": [{"percent": 50, "quantiles": [0.1] * 103}]},
+        "recovery": _result("recovery", [{"name": "static"}], {}) | {"series": [kill]},
+        "steady": _result("steady", [flush, flush], {}),
     }
     latest = {
         "environment": {"command": "python -m bench.run"},
@@ -76,7 +84,8 @@ def test_a_report_has_every_part_and_its_charts(tmp_path: Path) -> None:
     text = (tmp_path / "README.md").read_text()
     assert "| `aggregate_vs_java_fast` | 2.5 | ≥ 2.5 | reached |" in text
     assert show(Part("kernels", {"reports": 5}, kernels, {"aggregate_vs_java_fast": 2.5}, ["a note"])) in text
-    for chart in ("kernels", "scaling-apps", "scaling-partitions"):
+    charts = ("kernels", "scaling-apps", "scaling-partitions", "whole-time", "whole-cores", "latency", "recovery")
+    for chart in (*charts, "steady"):
         assert f"]({chart}.svg)" in text
         assert (tmp_path / f"{chart}.svg").read_text().startswith("<?xml")
         assert (tmp_path / f"{chart}.png").read_bytes().startswith(b"\x89PNG")
@@ -100,4 +109,5 @@ def test_every_aim_is_somebodys_ratio() -> None:
     """A ratio that was renamed would never be held against its aim again."""
     sources = "".join(path.read_text() for path in Path(run.__file__).parent.glob("*.py") if path.name != "targets.py")
     made = {"topic_to_counters_vs_python", "topic_to_counters_vs_java_stream"}  # f"topic_to_counters_vs_{name}"
+    made.add("hbase_write_vs_happybase")  # f"hbase_{verb}_vs_{other}{suffix}"; tests/bench/test_real_parts.py has it
     assert [name for name in TARGETS if f'"{name}"' not in sources and name not in made] == []

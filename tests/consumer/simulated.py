@@ -123,7 +123,7 @@ class RecordingEngine:
         self.rewound.append((partition, offset))
 
     def memory(self) -> dict[str, int]:
-        return {"blocks": self.blocks, "archive": self.archive, "dedup": 0, "passed": 0, "scratch": 0}
+        return {"blocks": self.blocks, "archive": self.archive, "dedup": 0, "passed": 0, "gone": 0, "scratch": 0}
 
     def evict(self, target: int) -> int:
         self.evictions.append(target)

@@ -130,6 +130,8 @@ def scrape(url: str) -> dict[str, dict[tuple[str, ...], float]]:
 def test_metrics_and_health_are_served(clock: ManualClock, log: Log, monitor: Monitor) -> None:
     metrics = Metrics(monitor, clock)
     metrics.observe(FlushReport("counters", ok=False, seconds=0.2, rows=1, bytes=2))
+    for _ in range(2):
+        metrics.observe(FlushReport("archive", ok=True, seconds=0.2, rows=3, bytes=40))
     log.ends[0] = 20
     monitor.publish(state(10, records=300))
     monitor.tick()
@@ -144,8 +146,13 @@ def test_metrics_and_health_are_served(clock: ManualClock, log: Log, monitor: Mo
         assert found["flurry_fast_lag_records"] == {("0",): 10}
         assert found["flurry_fast_unreadable"] == {("bad_crc",): 4}
         assert found["flurry_fast_durable_offset"] == {("0", "counters"): 10, ("0", "archive"): 11}
+        assert found["flurry_fast_written_rows"] == {("counters",): 0, ("archive",): 6}
+        assert found["flurry_fast_written_bytes"] == {("counters",): 0, ("archive",): 80}
         assert found["flurry_fast_oldest_unwritten_seconds"] == {("archive",): 0, ("counters",): 10}
-        assert all({"counters", "failed"} <= set(labels) for labels in found["flurry_fast_flush_seconds"])
+        results = {
+            frozenset(labels) & {"counters", "archive", "failed", "ok"} for labels in found["flurry_fast_flush_seconds"]
+        }
+        assert results == {frozenset({"counters", "failed"}), frozenset({"archive", "ok"})}
         with urllib.request.urlopen(base + "/health", timeout=10) as answer:
             assert json.load(answer) == {"healthy": True, "problems": []}
         clock.now += 500

@@ -43,6 +43,13 @@ pub struct Block {
     pub bytes: usize,
 }
 
+impl Block {
+    /// Its fingerprint: of partition, app and hour, under the process's key.
+    pub fn print(&self) -> u128 {
+        self.print
+    }
+}
+
 /// A rollup of a block.
 #[derive(Clone, Copy, Default)]
 struct State {

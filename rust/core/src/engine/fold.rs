@@ -1,6 +1,7 @@
 //! Records on their way into blocks: some wait together, so that the misses
 //! of looking up their blocks and groups overlap.
 
+use super::gone::Gone;
 use super::needs::{Asker, Deferred, Open};
 use super::partition::Partition;
 use crate::clock;
@@ -69,6 +70,7 @@ pub(super) struct Fold<'e, 'b, S> {
     pub incarnation: u32,
     pub turn: u64,
     pub blocks: &'e mut Blocks,
+    pub gone: &'e Gone,
     pub partitions: &'e mut [Partition<S>],
     pub stats: &'e mut super::Stats,
     pub open: &'e mut Open,
@@ -134,7 +136,7 @@ impl<S> Fold<'_, '_, S> {
 
     fn create(&mut self, print: u128, record: &Record<'_>, bucket: u32) -> Option<u32> {
         let counters = self.partitions.get(record.at)?.counters.as_ref()?;
-        let mut absent = counters.proves_absent(bucket);
+        let mut absent = counters.proves_absent(bucket) && !self.gone.may_hold(bucket, print);
         if trials::seeded(Bug::AbsenceByWallClock) {
             absent |= bucket >= clock::bucket(record.timestamp);
         }

@@ -1,5 +1,6 @@
 //! What is held in memory, and how it is given back.
 
+use super::partition::Partition;
 use super::sink::ReportSink;
 use super::{Engine, EngineError};
 use crate::trials::{self, Bug};
@@ -21,6 +22,8 @@ pub struct Memory {
     pub dedup: usize,
     /// For the checksums of the records that were counted first.
     pub passed: usize,
+    /// For knowing which blocks were evicted.
+    pub gone: usize,
 }
 
 impl<S: ReportSink> Engine<S> {
@@ -43,6 +46,7 @@ impl<S: ReportSink> Engine<S> {
                 .map(|dedup| dedup.memory())
                 .sum(),
             passed: counters().map(|c| c.passed.memory()).sum(),
+            gone: self.gone.memory(),
         }
     }
 
@@ -81,20 +85,30 @@ impl<S: ReportSink> Engine<S> {
         Ok(evicted)
     }
 
-    /// From now on a block of this bucket may have a stored cell.
+    /// From now on this block may have a stored cell.
     fn evict_block(&mut self, id: u32) {
         let Some(block) = self.blocks.get(id) else {
             return;
         };
-        let (partition, bucket) = (block.partition, i64::from(block.bucket));
-        if let Ok(part) = self.partition_mut(partition)
-            && let Some(counters) = &mut part.counters
-            && let Some(highest) = &mut counters.absent_above
-            && !trials::seeded(Bug::AbsenceAfterEviction)
-        {
-            *highest = (*highest).max(bucket);
-        }
+        let (partition, bucket, print) = (block.partition, block.bucket, block.print());
         self.blocks.kill(id);
+        let proves = |part: &Partition<S>| {
+            part.number == partition
+                && part
+                    .counters
+                    .as_ref()
+                    .is_some_and(|c| c.proves_absent(bucket))
+        };
+        if !self.partitions.iter().any(proves) || trials::seeded(Bug::AbsenceAfterEviction) {
+            return; // it would be read anyway
+        }
+        if let Some(forgotten) = self.gone.note(bucket, print) {
+            for part in &mut self.partitions {
+                if let Some(counters) = &mut part.counters {
+                    counters.may_be_stored(forgotten);
+                }
+            }
+        }
     }
 
     /// Gives the memory of dropped blocks back, once there is enough of it.

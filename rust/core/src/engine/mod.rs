@@ -14,6 +14,7 @@ mod dedup;
 mod error;
 mod flush;
 mod fold;
+mod gone;
 mod inspect;
 mod memory;
 mod needs;
@@ -59,6 +60,7 @@ pub struct Engine<S> {
     /// Counts batches: how old a block is.
     turn: u64,
     blocks: Blocks,
+    gone: gone::Gone,
     emitter: Emitter,
     fates: Fates,
     open: Option<needs::Open>,
@@ -80,6 +82,7 @@ impl<S: ReportSink> Engine<S> {
         let program = Program::compile(&plan);
         Self {
             blocks: Blocks::new(&program),
+            gone: gone::Gone::new(gone::MOST),
             plan,
             program,
             incarnation,

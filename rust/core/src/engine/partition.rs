@@ -80,8 +80,9 @@ pub(super) struct Counters {
     pub dedup: Option<Dedup>,
     /// Nobody has said yet from where the known sessions are to be read again.
     pub asleep: bool,
-    /// Blocks of higher buckets have no stored cell: M at the start, raised by
-    /// every eviction. `None`: nothing is known to be absent.
+    /// Blocks of higher buckets have no stored cell, but for those that were
+    /// evicted (`gone.rs`): M at the start, raised where evicted ones were
+    /// forgotten. `None`: nothing is known to be absent.
     pub absent_above: Option<i64>,
     /// The position that is durable.
     pub durable: i64,
@@ -117,10 +118,17 @@ impl Counters {
         }
     }
 
-    /// Whether a block of this bucket can have no stored cell below our position.
+    /// Whether a block of this bucket can have no stored cell below our position, unless it was evicted.
     pub fn proves_absent(&self, bucket: u32) -> bool {
         self.absent_above
             .is_some_and(|highest| i64::from(bucket) > highest)
+    }
+
+    /// Blocks of this bucket, and of lower ones, may have stored cells.
+    pub fn may_be_stored(&mut self, bucket: u32) {
+        if let Some(highest) = &mut self.absent_above {
+            *highest = (*highest).max(i64::from(bucket));
+        }
     }
 
     pub fn raise_bucket(&mut self, bucket: u32) {

@@ -72,10 +72,18 @@ impl World {
             deferred: 0,
             recalls: 0,
         };
+        world.forget_soon();
         for partition in 0..PARTITIONS {
             world.assign(partition);
         }
         world
+    }
+
+    /// An engine remembers few evicted blocks, or as many as it likes.
+    fn forget_soon(&mut self) {
+        if self.random.one_in(2) {
+            self.engine.gone = gone::Gone::new(self.random.below(6) as usize);
+        }
     }
 
     fn assign(&mut self, partition: i32) {
@@ -274,6 +282,7 @@ impl World {
             self.late.extend(flush.parts);
         }
         self.engine = engine(&self.plan);
+        self.forget_soon();
         self.crashes += 1;
         for partition in 0..PARTITIONS {
             self.assign(partition);

@@ -1,0 +1,150 @@
+"""What 400,000 apps take of a consumer and of HBase at a 60 s flush, in steady state.
+
+    python -m bench.steady [--stack-dir DIR] [--minutes M] [--warm-up M] [--rate R] [--flush S] [--json FILE]
+
+Devices send at Flurry's rate of 2013 (20,000 reports a second, bench/devices.py) to `flurry-fast consume` with both
+sinks on a real stack. After the warm-up the consumer is replaced in order, as an upgrade does it: the new one knows no
+block, and must read what is stored of each that comes again, until it has them. From then on, flush by flush: blocks
+that were read before they could be counted, rows and bytes that were written, reports, resident memory. Steady state
+is the last flush. Every followed app's `reports` must be exactly what was sent, and an audit must find nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from bench.consumer import Consumer
+from bench.ground import ground
+from bench.latency import CATCH_UP, options_of
+from bench.part import Part, run
+from bench.rounds import progress
+from bench.servers import ALL, a_stack
+from bench.visible import check_counted, devices
+from bench.whole import audit
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The consumer when a flush had become durable: its metrics, resident bytes, seconds since it started."""
+
+    seconds: float
+    resident: int
+    metrics: Counter[str]
+
+    def since(self, before: Moment) -> dict[str, Any]:
+        """What lies between, a report."""
+        grown = self.metrics - before.metrics
+        reports = max(1, grown["records"])
+        return {
+            "reports": reports,
+            "reports_per_s": reports / (self.seconds - before.seconds),
+            "base_reads_per_report": grown["base_reads"] / reports,
+            "rows_per_report": grown["written_rows counters"] / reports,
+            "row_bytes_per_report": grown["written_bytes counters"] / reports,
+            "rss_mb": self.resident / 1e6,
+            "buffers_mb": self.metrics["memory_bytes"] / 1e6,
+        }
+
+
+def flushes(consumer: Consumer, seconds: float, every: float = 0.5) -> list[Moment]:
+    """One moment at the start, and one after each flush of the counters. Raises ProcessFailed."""
+    started, resident = time.monotonic(), consumer.resident()
+    found = [Moment(0.0, resident, consumer.metrics())]
+    while (now := time.monotonic() - started) < seconds:
+        time.sleep(every)
+        resident = max(resident, consumer.resident())
+        metrics = consumer.metrics()
+        if metrics["flushes counters"] > found[-1].metrics["flushes counters"]:
+            found.append(Moment(now, resident, metrics))
+            resident = 0
+    return found
+
+
+def measure(options: argparse.Namespace) -> Part:
+    """The part."""
+    given = {
+        "counters.flush_age": str(options.flush),
+        "counters.flush_age_min": str(options.flush),
+        "counters.flush_rows": "10000000",
+        "counters.flush_bytes": str(GIB),
+        "consume.drain_timeout": "120",
+    } | dict(item.split("=", 1) for item in options.set)
+    seconds, warm_up = options.minutes * 60, options.warm_up * 60
+    with (
+        a_stack(options, *ALL) as stack,
+        tempfile.TemporaryDirectory(prefix="bench-steady-") as name,
+        ground(stack, Path(name), options.partitions) as here,
+        progress("steady", 3) as step,
+    ):
+        folder = Path(name)
+        consumer = Consumer(folder, here, given)
+        words = ("--rate", str(options.rate), "--seconds", str(warm_up + seconds + options.flush))
+        try:
+            consumer.until_reading()
+            with devices(here, folder, options.apps, *words) as (child, _):
+                child.tell("go")
+                step("warm-up", f"{options.warm_up:g} minutes")
+                time.sleep(warm_up)
+                consumer.end()
+                step("measured", f"{options.minutes:g} minutes")
+                consumer = Consumer(folder, here, given)
+                consumer.until_reading()
+                found = flushes(consumer, seconds)
+                answer = json.loads(child.expect("done"))
+            step("compared", f"{answer['sent']:,} reports")
+            consumer.until_counted(CATCH_UP + options.flush)
+            consumer.end()
+        finally:
+            consumer.kill()
+        counted = check_counted(here, answer["watched"])
+        audited = audit(here, folder, options.audit)
+    rows = [
+        {"name": f"flush {number}", "title": f"flush {number} after the start", **moment.since(before)}
+        for number, (before, moment) in enumerate(pairwise(found), 1)
+    ]
+    if not rows:
+        raise RuntimeError(f"No flush in {seconds:g} s: give more --minutes.")
+    last = rows[-1]
+    ratios = {
+        "steady_rss_gb": max(row["rss_mb"] for row in rows) / 1e3,
+        "steady_base_reads_per_report": last["base_reads_per_report"],
+        "steady_rows_per_report": last["rows_per_report"],
+        "steady_row_bytes_per_report": last["row_bytes_per_report"],
+    }
+    workload = {
+        "reports_per_s": options.rate,
+        "flush_s": options.flush,
+        "apps": options.apps,
+        "partitions": options.partitions,
+        "settings": " ".join(options.set) or "consume.memory as shipped",
+    }
+    notes = [
+        f"HBase has exactly the {counted:,} reports that the followed apps sent; {audited['blocks']:,} blocks of"
+        f" {audited['records']:,} records were audited."
+    ]
+    return Part("steady", workload, rows, ratios, notes)
+
+
+def main() -> None:
+    """See the module's words."""
+    arguments = options_of(__doc__)
+    arguments.add_argument("--minutes", type=float, default=6.5)
+    arguments.add_argument("--warm-up", type=float, default=3.0, metavar="MINUTES", help="Before the new start.")
+    arguments.add_argument("--rate", type=float, default=20_000.0, help="Reports a second.")
+    arguments.add_argument("--flush", type=float, default=60.0, metavar="SECONDS")
+    arguments.add_argument("--audit", type=int, default=1, metavar="PARTITIONS", help="That are audited at the end.")
+    run(arguments.parse_args(), measure)
+
+
+if __name__ == "__main__":
+    main()
