@@ -43,13 +43,6 @@ pub struct Block {
     pub bytes: usize,
 }
 
-impl Block {
-    /// Its fingerprint: of partition, app and hour, under the process's key.
-    pub fn print(&self) -> u128 {
-        self.print
-    }
-}
-
 /// A rollup of a block.
 #[derive(Clone, Copy, Default)]
 struct State {
@@ -282,6 +275,11 @@ impl Blocks {
     /// About the bytes of the dirty blocks.
     pub fn dirty_bytes(&self) -> usize {
         self.dirty_bytes
+    }
+
+    /// The fingerprint of a block: of partition, app and hour, under the process's key.
+    pub fn print_of(&self, id: u32) -> Option<u128> {
+        self.prints.get(id as usize).copied()
     }
 
     /// A block by its number.

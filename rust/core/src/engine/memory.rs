@@ -87,10 +87,10 @@ impl<S: ReportSink> Engine<S> {
 
     /// From now on this block may have a stored cell.
     fn evict_block(&mut self, id: u32) {
-        let Some(block) = self.blocks.get(id) else {
+        let (Some(block), Some(print)) = (self.blocks.get(id), self.blocks.print_of(id)) else {
             return;
         };
-        let (partition, bucket, print) = (block.partition, block.bucket, block.print());
+        let (partition, bucket) = (block.partition, block.bucket);
         self.blocks.kill(id);
         let proves = |part: &Partition<S>| {
             part.number == partition
