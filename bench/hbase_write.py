@@ -34,6 +34,7 @@ from bench.part import Part, parser, run
 from bench.rounds import Samples, interleave
 from bench.servers import a_stack
 from flurry_fast.config.hbase import HBaseAddress
+from flurry_fast.positions import POSITIONS_ROW
 from flurry_fast.stack import Stack, processes
 from flurry_fast.stack.jvm import OPEN
 from flurry_fast.stores.hbase import HBaseStore
@@ -211,18 +212,18 @@ def positions(address: HBaseAddress, rounds: int) -> dict[str, float]:
     """Milliseconds for each of 400 control cells, the least of the rounds."""
     store = HBaseStore(address, timeout=120)
     names = [b"%03d" % number for number in range(POSITIONS)]
-    store.put_controls(b"bench", [(name, 1, name) for name in names])
+    store.put_controls(POSITIONS_ROW, [(name, 1, name) for name in names])
     alone, at_once = [], []
     for number in range(rounds):
         at = 2 + 2 * number
         started = time.perf_counter()
         for name in names:
-            store.put_control(b"bench", name, at, name)
+            store.put_control(POSITIONS_ROW, name, at, name)
         between = time.perf_counter()
-        store.put_controls(b"bench", [(name, at + 1, name) for name in names])
+        store.put_controls(POSITIONS_ROW, [(name, at + 1, name) for name in names])
         alone.append(between - started)
         at_once.append(time.perf_counter() - between)
-        found = {cell.timestamp for cell in store.scan_control(b"bench").values()}
+        found = {cell.timestamp for cell in store.scan_control(POSITIONS_ROW).values()}
         if found != {at + 1}:
             raise NotEqual(f"Control cells are at {found}, not at {at + 1}.")
     store.close()
