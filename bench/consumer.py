@@ -60,8 +60,14 @@ class Consumer(Process):
         return status
 
     def until_reading(self, seconds: float = START_SECONDS) -> None:
-        """Until all partitions of the topic are its own. Raises ProcessFailed."""
-        self.until(lambda status: self.partitions(status) == self.ground.partitions, "all partitions begun", seconds)
+        """Until all partitions of the topic are its own, and each worker has some. Raises ProcessFailed."""
+
+        def done(status: dict[str, Any]) -> bool:
+            workers = status.get("workers", {}).values()
+            shared = all(worker["steady"] and worker["partitions"] for worker in workers)
+            return shared and self.partitions(status) == self.ground.partitions
+
+        self.until(done, "all partitions begun", seconds)
 
     def until_durable(self, records: int, seconds: float) -> dict[str, Any]:
         """Until so many records were taken, by this process, and none of the topic is not durable."""

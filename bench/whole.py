@@ -234,7 +234,8 @@ def _part(options: argparse.Namespace, found: Stretch, watch: Watch) -> Part:
     busy = (found.last.busy - found.first.busy) / (found.last.seconds - found.first.seconds)
     top = ", ".join(f"{row['title']} {row['cores']:.2f}" for row in figures[:4])
     bound = "the processor" if busy > 0.9 * cores else "waiting, not the processor"
-    note = f"{busy:.2f} of {cores} cores were busy ({top}): what bounds it is {bound}."
+    others = next(row["cores"] for row in figures if row["name"] == "others")
+    note = f"{busy:.2f} of {cores} cores were busy ({top}; everybody else {others:.2f}): what bounds it is {bound}."
     workload = {
         "minutes": round(found.seconds / 60, 2),
         "reports": found.records,
