@@ -1,0 +1,167 @@
+//! Blocks as stored cells: out of one, and into the bytes of one.
+
+use super::Blocks;
+use super::apply::New;
+use crate::counters::block::{Decoded, Header, KeyParts, Writer};
+use crate::counters::program::Program;
+use crate::counters::row::write_row;
+use crate::counters::slots::Print;
+use crate::counters::table::Delta;
+
+/// A group to be written, with as much of its key as decides nearly always.
+struct Line {
+    rollup: u8,
+    /// Where its key is, 0 for the empty one.
+    key: u32,
+    /// Where its numbers begin in `Encoding::numbers`.
+    numbers: usize,
+    prefix: u64,
+}
+
+/// Scratch space for a block that is written.
+#[derive(Default)]
+pub(super) struct Encoding {
+    lines: Vec<Line>,
+    numbers: Vec<u64>,
+}
+
+impl Blocks {
+    /// Puts the contents of a stored cell into a block that has no groups yet.
+    pub fn seed(&mut self, program: &Program, id: u32, cell: &Decoded) {
+        let Some(block) = self.blocks.get_mut(id as usize) else {
+            return;
+        };
+        block.base = cell.header.end;
+        let groups = cell.sections.iter().map(|section| section.groups);
+        let expected = groups.sum::<usize>() as u32;
+        for section in &cell.sections {
+            let (Some(step), Some(layout)) = (
+                program.rollups.get(section.rollup),
+                program.layouts.get(section.rollup),
+            ) else {
+                continue;
+            };
+            for (key, values) in cell.groups(section) {
+                if step.single.is_some() {
+                    self.add_single(id, step, values);
+                    continue;
+                }
+                let print = (0..)
+                    .zip(KeyParts::new(key))
+                    .fold(step.salt, |sum, (place, text)| {
+                        let print = program.keys.text(text.as_bytes());
+                        sum.wrapping_add(print.wrapping_mul(program.keys.of_dimension(place)))
+                    });
+                let new = New {
+                    step,
+                    cap: step.cap,
+                    print: Print::of(print),
+                    delta: Delta::of(layout, values),
+                    expected,
+                };
+                let write = |out: &mut Vec<u8>| out.extend_from_slice(key);
+                self.insert(id, new, (key.len(), write));
+            }
+            if let Some(values) = cell.other(section) {
+                // Past the cap whatever the key: this makes the `(other)`.
+                let new = New {
+                    step,
+                    cap: 0,
+                    print: Print::of(0),
+                    delta: Delta::of(layout, values),
+                    expected: 0,
+                };
+                self.insert(id, new, (0, |_: &mut Vec<u8>| ()));
+            }
+        }
+    }
+
+    /// Appends the row key of a block.
+    pub fn write_row(&self, id: u32, out: &mut Vec<u8>) {
+        if let Some(block) = self.get(id) {
+            // Keys of more than 255 bytes do not get here: the decoder refuses them.
+            let (_, api_key) = self.table.key(block.key);
+            write_row(api_key, block.bucket, out);
+        }
+    }
+
+    /// Appends the canonical value of a block.
+    pub fn encode(&mut self, program: &Program, id: u32, header: Header, out: &mut Vec<u8>) {
+        let first = id as usize * self.rollups;
+        let (Some(states), Some(block)) = (
+            self.states.get(first..first + self.rollups),
+            self.blocks.get(id as usize),
+        ) else {
+            return;
+        };
+        let table = &self.table;
+        let Encoding { lines, numbers } = &mut self.encoding;
+        lines.clear();
+        numbers.clear();
+        for (step, state) in program.rollups.iter().zip(states) {
+            if let Some(at) = step.single
+                && state.groups > 0
+            {
+                lines.push(Line {
+                    rollup: step.at as u8,
+                    key: 0,
+                    numbers: numbers.len(),
+                    prefix: 0,
+                });
+                let first = id as usize * self.single_numbers + at;
+                let single = self.singles.get(first..first + step.measures.len());
+                numbers.extend_from_slice(single.unwrap_or(&[]));
+            }
+        }
+        for cell in table.all(block.region) {
+            let (rollup, key) = table.key(cell.key);
+            lines.push(Line {
+                rollup,
+                key: cell.key,
+                numbers: numbers.len(),
+                prefix: prefix(key),
+            });
+            if let Some(layout) = program.layouts.get(usize::from(rollup)) {
+                table.values(cell, layout, numbers);
+            }
+        }
+        lines.sort_unstable_by(|a, b| {
+            let (left, right) = ((a.rollup, a.prefix), (b.rollup, b.prefix));
+            left.cmp(&right)
+                .then_with(|| table.key(a.key).1.cmp(table.key(b.key).1))
+        });
+        let sections = states.iter().filter(|state| state.groups > 0).count();
+        let mut writer = Writer::begin(out, header, sections);
+        for lines in lines.chunk_by(|a, b| a.rollup == b.rollup) {
+            let Some(rollup) = lines.first().map(|line| usize::from(line.rollup)) else {
+                continue;
+            };
+            let (Some(state), Some(step), Some(layout)) = (
+                states.get(rollup),
+                program.rollups.get(rollup),
+                program.layouts.get(rollup),
+            ) else {
+                continue;
+            };
+            let groups = lines.iter().map(|line| {
+                let numbers = numbers.get(line.numbers..line.numbers + layout.width);
+                (table.key(line.key).1, numbers.unwrap_or(&[]))
+            });
+            let other = state.other.map(|at| table.other(at.get(), layout));
+            writer.section(step.number, groups, other);
+        }
+        writer.finish();
+    }
+}
+
+/// The first bytes of a key as a number that compares alike.
+fn prefix(key: &[u8]) -> u64 {
+    match key.first_chunk::<8>() {
+        Some(chunk) => u64::from_be_bytes(*chunk),
+        None => {
+            let mut chunk = [0; 8];
+            chunk.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+            u64::from_be_bytes(chunk)
+        }
+    }
+}

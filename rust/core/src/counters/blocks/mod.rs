@@ -1,0 +1,366 @@
+//! The blocks in memory: which are there, what is known of them, and the
+//! groups that they hold in the common table.
+
+mod apply;
+mod cell;
+
+use std::num::NonZeroU32;
+
+use flurry_hints as hints;
+
+use super::index::{Index, NONE};
+use super::program::Program;
+use super::table::{GroupTable, Region, TableFull};
+
+/// One block's place and state, in a cache line; its groups lie in the common table.
+#[derive(Debug)]
+#[repr(align(64))]
+pub struct Block {
+    /// Where its groups are looked for.
+    region: Region,
+    /// Where its API key is.
+    key: u32,
+    pub partition: i32,
+    pub bucket: u32,
+    /// E of the stored cell that it was built on: records below are in it. 0: there was none.
+    pub base: i64,
+    /// Offset of the last record counted here, −1 before the first.
+    pub touched: i64,
+    /// The engine's turn at that time: blocks of old turns are evicted first.
+    pub turn: u64,
+    dirty: bool,
+    /// Part of the flush in flight.
+    pub flying: bool,
+    /// Its stored cell is not known yet: nothing may be counted here.
+    pub pending: bool,
+    /// Dropped, to be removed at the next rebuild.
+    pub dead: bool,
+    /// About the bytes that its groups take.
+    pub bytes: usize,
+}
+
+/// A rollup of a block.
+#[derive(Clone, Copy, Default)]
+struct State {
+    /// Those that have a line of their own.
+    groups: u32,
+    /// Where the numbers of `(other)` are, if there is one.
+    other: Option<NonZeroU32>,
+}
+
+/// All blocks of an engine.
+pub struct Blocks {
+    table: GroupTable,
+    index: Index,
+    blocks: Vec<Block>,
+    /// Fingerprints of the blocks.
+    prints: Vec<u128>,
+    /// Per block and rollup, `rollups` to a block.
+    states: Vec<State>,
+    rollups: usize,
+    /// Of rollups without dimensions, `single_numbers` to a block.
+    singles: Vec<u64>,
+    single_numbers: usize,
+    /// How many of them exist.
+    single_groups: usize,
+    live_bytes: usize,
+    /// Of dropped blocks that wait for a rebuild.
+    dead_bytes: usize,
+    dirty_bytes: usize,
+    full: bool,
+    /// Updates of groups that were applied.
+    pub updates: u64,
+    encoding: cell::Encoding,
+}
+
+impl Blocks {
+    /// None yet.
+    pub fn new(program: &Program) -> Self {
+        Self {
+            table: GroupTable::new(),
+            index: Index::new(),
+            blocks: Vec::new(),
+            prints: Vec::new(),
+            states: Vec::new(),
+            rollups: program.rollups.len(),
+            singles: Vec::new(),
+            single_numbers: program.single_numbers,
+            single_groups: 0,
+            live_bytes: 0,
+            dead_bytes: 0,
+            dirty_bytes: 0,
+            full: false,
+            updates: 0,
+            encoding: cell::Encoding::default(),
+        }
+    }
+
+    /// Blocks in memory.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Groups in memory, those of dropped blocks included until the next rebuild.
+    pub fn groups(&self) -> usize {
+        self.table.len() + self.single_groups
+    }
+
+    /// Whether the table has run out of numbers: what was counted since is not to be trusted.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Whether a rebuild would give back more than it has to move. Dropping
+    /// many partitions one by one then costs no more than dropping them at once.
+    pub fn is_mostly_dead(&self) -> bool {
+        self.dead_bytes > self.live_bytes
+    }
+
+    #[cfg(test)]
+    pub fn run_out_of_numbers(&mut self) {
+        self.full = true;
+    }
+
+    /// Bytes that are held on to.
+    pub fn bytes(&self) -> usize {
+        self.table.bytes()
+            + self.blocks.capacity() * size_of::<Block>()
+            + self.prints.capacity() * size_of::<u128>()
+            + self.states.capacity() * size_of::<State>()
+            + self.singles.capacity() * size_of::<u64>()
+            + self.index.bytes()
+    }
+
+    /// Bytes of a block without groups.
+    fn empty_bytes(&self, key: usize) -> usize {
+        size_of::<Block>()
+            + size_of::<u128>()
+            + self.rollups * size_of::<State>()
+            + self.single_numbers * size_of::<u64>()
+            + key
+            + 16
+    }
+
+    /// About the bytes that the live blocks need: what eviction can bring down.
+    pub fn live_bytes(&self) -> usize {
+        self.live_bytes
+    }
+
+    /// The fingerprint of a block.
+    #[inline]
+    pub fn print(program: &Program, app: u128, partition: i32, bucket: u32) -> u128 {
+        program.keys.block(app, partition, bucket)
+    }
+
+    /// The number of the block with this fingerprint.
+    #[inline]
+    pub fn find(&self, print: u128) -> Option<u32> {
+        Some(self.index.find(print)).filter(|id| *id != NONE)
+    }
+
+    /// The block of a row.
+    pub fn find_row(
+        &self,
+        program: &Program,
+        partition: i32,
+        api_key: &[u8],
+        bucket: u32,
+    ) -> Option<u32> {
+        let app = program.keys.text(api_key);
+        self.find(Self::print(program, app, partition, bucket))
+    }
+
+    /// Makes a block that was not found, without groups, on a base of nothing.
+    pub fn create(
+        &mut self,
+        print: u128,
+        partition: i32,
+        api_key: &[u8],
+        bucket: u32,
+        pending: bool,
+    ) -> u32 {
+        let id = self.blocks.len() as u32;
+        let bytes = self.empty_bytes(api_key.len());
+        self.live_bytes += bytes;
+        let key = self.table.keep(api_key).unwrap_or_else(|TableFull| {
+            self.full = true;
+            0
+        });
+        hints::grow(&mut self.prints, 1);
+        self.prints.push(print);
+        hints::grow(&mut self.blocks, 1);
+        self.blocks.push(Block {
+            region: Region::default(),
+            key,
+            partition,
+            bucket,
+            base: 0,
+            touched: -1,
+            turn: 0,
+            dirty: false,
+            flying: false,
+            pending,
+            dead: false,
+            bytes,
+        });
+        hints::grow(&mut self.states, self.rollups);
+        self.states
+            .resize(self.states.len() + self.rollups, State::default());
+        hints::grow(&mut self.singles, self.single_numbers);
+        self.singles
+            .resize(self.singles.len() + self.single_numbers, 0);
+        self.index.insert(print, id);
+        id
+    }
+
+    /// Whether something was counted in it since the last freeze (or since an
+    /// abandoned one).
+    pub fn is_dirty(&self, id: u32) -> bool {
+        self.get(id).is_some_and(|block| block.dirty)
+    }
+
+    /// Says so, or takes it back; true if that changed anything.
+    pub fn set_dirty(&mut self, id: u32, dirty: bool) -> bool {
+        let Some(block) = self.blocks.get_mut(id as usize) else {
+            return false;
+        };
+        if block.dirty == dirty {
+            return false;
+        }
+        block.dirty = dirty;
+        if dirty {
+            self.dirty_bytes += block.bytes;
+        } else {
+            self.dirty_bytes -= block.bytes;
+        }
+        true
+    }
+
+    /// About the bytes of the dirty blocks.
+    pub fn dirty_bytes(&self) -> usize {
+        self.dirty_bytes
+    }
+
+    /// The fingerprint of a block: of partition, app and hour, under the process's key.
+    pub fn print_of(&self, id: u32) -> Option<u128> {
+        self.prints.get(id as usize).copied()
+    }
+
+    /// A block by its number.
+    #[inline]
+    pub fn get(&self, id: u32) -> Option<&Block> {
+        self.blocks.get(id as usize)
+    }
+
+    /// A block by its number.
+    #[inline]
+    pub fn get_mut(&mut self, id: u32) -> Option<&mut Block> {
+        self.blocks.get_mut(id as usize)
+    }
+
+    /// All blocks that are not dropped, with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Block)> {
+        (0u32..).zip(&self.blocks).filter(|(_, block)| !block.dead)
+    }
+
+    /// The blocks of one partition.
+    pub fn of_partition(&self, partition: i32) -> Vec<u32> {
+        self.iter()
+            .filter(|(_, block)| block.partition == partition)
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    /// Takes a block out of the index; its memory is freed by the next [`Self::rebuild`].
+    pub fn kill(&mut self, id: u32) {
+        let Some(block) = self.blocks.get_mut(id as usize) else {
+            return;
+        };
+        if block.dead {
+            return;
+        }
+        block.dead = true;
+        self.live_bytes -= block.bytes;
+        self.dead_bytes += block.bytes;
+        if block.dirty {
+            self.dirty_bytes -= block.bytes;
+        }
+        self.table.release(std::mem::take(&mut block.region));
+        if let Some(print) = self.prints.get(id as usize) {
+            self.index.remove(*print, id);
+        }
+    }
+
+    /// Moves the living to fresh memory. Every number of a block changes.
+    pub fn rebuild(&mut self, program: &Program) {
+        let mut fresh = Blocks::new(program);
+        fresh.updates = self.updates;
+        fresh.full = self.full;
+        if !self.is_empty() {
+            for (id, _) in self.iter() {
+                if fresh.adopt(self, program, id) == Err(TableFull) {
+                    fresh.full = true;
+                }
+            }
+        }
+        *self = fresh;
+    }
+
+    /// Copies a block with its groups from elsewhere.
+    fn adopt(&mut self, from: &Self, program: &Program, id: u32) -> Result<(), TableFull> {
+        let (Some(block), Some(print)) = (from.get(id), from.prints.get(id as usize)) else {
+            return Ok(());
+        };
+        let (_, key) = from.table.key(block.key);
+        let (partition, bucket) = (block.partition, block.bucket);
+        let to = self.create(*print, partition, key, bucket, block.pending);
+        let (first, to_first) = (id as usize * self.rollups, to as usize * self.rollups);
+        for (rollup, layout) in program.layouts.iter().enumerate() {
+            let (Some(old), Some(new)) = (
+                from.states.get(first + rollup),
+                self.states.get_mut(to_first + rollup),
+            ) else {
+                continue;
+            };
+            new.groups = old.groups;
+            if program
+                .rollups
+                .get(rollup)
+                .is_some_and(|step| step.single.is_some())
+            {
+                self.single_groups += old.groups as usize;
+            }
+            if let Some(other) = old.other {
+                let other = self.table.copy_other(&from.table, other.get(), layout)?;
+                new.other = NonZeroU32::new(other);
+            }
+        }
+        let width = self.single_numbers;
+        let (first, to_first) = (id as usize * width, to as usize * width);
+        if let (Some(old), Some(new)) = (
+            from.singles.get(first..first + width),
+            self.singles.get_mut(to_first..to_first + width),
+        ) {
+            new.copy_from_slice(old);
+        }
+        let region = self
+            .table
+            .copy(&from.table, block.region, &program.layouts)?;
+        if let Some(new) = self.blocks.get_mut(to as usize) {
+            self.live_bytes = self.live_bytes - new.bytes + block.bytes;
+            new.bytes = block.bytes;
+            new.region = region;
+            new.base = block.base;
+            new.touched = block.touched;
+            new.turn = block.turn;
+            new.flying = block.flying;
+        }
+        self.set_dirty(to, block.dirty);
+        Ok(())
+    }
+}
