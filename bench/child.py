@@ -91,7 +91,7 @@ class Child:
 
     def cpu_seconds(self) -> float:
         """User and system time so far, of the process and of its descendants."""
-        return cpu_seconds(self.pid) + sum(_descendants(self.pid))
+        return family_seconds(self.pid)
 
     def peak_bytes(self) -> int:
         """The most memory that was resident at a time (VmHWM), of the process alone."""
@@ -117,6 +117,11 @@ class Child:
         self._process.stdout.close()
 
 
+def family_seconds(pid: int) -> float:
+    """User and system time so far, of a process and of its descendants."""
+    return cpu_seconds(pid) + sum(_descendants(pid))
+
+
 def _descendants(pid: int) -> list[float]:
     """CPU seconds of what the process started: what still runs, then what every one of them waited for."""
     found = []
@@ -124,7 +129,6 @@ def _descendants(pid: int) -> list[float]:
     found.append((int(own[13]) + int(own[14])) / TICKS)  # cutime, cstime
     for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(OSError):  # a thread or a process has just ended; its time is in the ticks the next time
-            for child in (task / "children").read_text().split():
-                found.append(cpu_seconds(int(child)))
-                found += _descendants(int(child))
+            children = (task / "children").read_text().split()
+            found.extend(family_seconds(int(child)) for child in children)
     return found

@@ -1,10 +1,12 @@
-"""The portal against a bare hyper server and a plain Python collector: rate, CPU a report, latency, overload.
+"""The portal against a bare hyper server and plain Python collectors: rate, CPU a report, latency; and its simulator.
 
-    python -m bench.portal --reports 20000 --rounds 4
-    python -m bench.portal --overload
+    python -m bench.portal [--reports N] [--rounds N] [--json FILE]
+    python -m bench.portal --silence
+    python -m bench.portal --simulator [--reports N]
 
 One process a contender, one worker each, the embedded broker behind those that store. Everything shares the machine
 with the simulated devices and the broker, so rates are bound by all of them together: compare CPU a report first.
+`python -m bench.overload` offers more than the portal can take.
 """
 
 from __future__ import annotations
@@ -12,162 +14,179 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.environment import ROOT, describe, refuse_debug_build
-from flurry_fast._core import HttpFleet, Simulator
+from bench.child import ROOT, family_seconds
+from bench.environment import describe, refuse_debug_build
+from bench.front_ends import (
+    AIOHTTP,
+    BARE,
+    FRONT_ENDS,
+    GRANIAN,
+    PARTITIONS,
+    PORTAL,
+    TOPIC,
+    UVICORN,
+    Measured,
+    front_end,
+    measure,
+    said_to,
+)
+from flurry_fast._core import Simulator
 from flurry_fast.broker import EmbeddedBroker
 
-TOPIC = "reports"
-PARTITIONS = 16
-TICKS = os.sysconf("SC_CLK_TCK")
-BARE, PORTAL, AIOHTTP = "bare hyper", "portal", "aiohttp"
-OFFERED = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One contender in one mode."""
-
-    rate: float  # acknowledged reports a second
-    cpu: float  # microseconds of its process a report
-    latency: tuple[float, float, float]  # p50, p99, p99.9 in milliseconds
+ONE, KEPT = "one a report", "kept"
+AIMS = {"rate_vs_bare": 0.6, "rate_vs_aiohttp": 3.0}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reports", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--devices", type=int, default=64, help="posts at the same time")
-    parser.add_argument("--overload", action="store_true", help="offer 50 to 300 percent of what the portal can take")
+    parser.add_argument("--devices", type=int, default=256, help="posts at the same time")
+    parser.add_argument("--only", nargs="+", choices=FRONT_ENDS, default=FRONT_ENDS, help="front ends to measure")
+    parser.add_argument("--silence", action="store_true", help="see who can close a connection without an answer")
+    parser.add_argument("--simulator", action="store_true", help="hold `simulate --http` against the portal")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     refuse_debug_build()
-    bodies = Simulator(1).next_batch(options.reports).payloads()
+    about = describe([sys.executable, "-m", "bench.portal", *sys.argv[1:]])
+    work = silence if options.silence else simulator if options.simulator else compare
     with tempfile.TemporaryDirectory() as folder:
         broker = EmbeddedBroker(Path(folder) / "broker.json", {TOPIC: PARTITIONS})
         try:
-            found = overload(broker, bodies, options) if options.overload else compare(broker, bodies, options)
+            found = work(broker, options)
         finally:
             broker.stop()
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        about = describe([sys.executable, "-m", "bench.portal", *sys.argv[1:]])
-        options.json.write_text(json.dumps({**about, "results": found}, indent=1))
+        about["load_after"] = [round(load, 2) for load in os.getloadavg()]
+        options.json.write_text(json.dumps({"environment": about, **found}, indent=1) + "\n")
 
 
-def compare(broker: EmbeddedBroker, bodies: list[bytes], options: argparse.Namespace) -> dict[str, Any]:
+def there(names: list[str]) -> list[str]:
+    """Those whose packages are installed; the others are told."""
+    found = [name for name in names if name not in (AIOHTTP, UVICORN, GRANIAN) or find_spec(name)]
+    for name in names:
+        if name not in found:
+            print(f"{name} is not installed (pip install {name}): not measured", file=sys.stderr)
+    return found
+
+
+def compare(broker: EmbeddedBroker, options: argparse.Namespace) -> dict[str, Any]:
     """Interleaved rounds; the least CPU and the best rate of each, and the median latency."""
-    runs: dict[tuple[str, bool], list[Measured]] = {}
+    bodies = Simulator(1).next_batch(options.reports).payloads()
+    names = there(options.only)
+    runs: dict[tuple[str, str], list[Measured]] = {}
     for _ in range(options.rounds):
-        for name in (BARE, PORTAL, AIOHTTP):
-            for keep in (False, True):
-                with contender(name, broker) as (address, process):
-                    measure(address, process, bodies[: len(bodies) // 10], options.devices, keep=keep)  # warm
-                    measured = measure(address, process, bodies, options.devices, keep=keep)
-                runs.setdefault((name, keep), []).append(measured)
-    found = {}
-    print(f"{'':>12} {'connections':>14} {'reports/s':>10} {'CPU us/report':>14} {'p50 ms':>8} {'p99':>8} {'p99.9':>8}")
-    for (name, keep), each in runs.items():
-        mode = "kept" if keep else "one a report"
+        for mode in (ONE, KEPT):
+            for name in names:
+                with front_end(name, broker) as server:
+                    measure(server, bodies[: len(bodies) // 10], options.devices, keep=mode == KEPT)  # warm
+                    measured = measure(server, bodies, options.devices, keep=mode == KEPT)
+                runs.setdefault((mode, name), []).append(measured)
+    figures = []
+    print("| connections | | reports/s | CPU µs a report | p50 / p99 / p99.9 ms |\n|---|---|---:|---:|---:|")
+    for (mode, name), each in runs.items():
         latency = [median(run.latency[index] for run in each) for index in range(3)]
-        rate, cpu = max(run.rate for run in each), min(run.cpu for run in each)
-        found[f"{name}, {mode}"] = {"rate": rate, "cpu_us": cpu, "latency_ms": latency}
-        print(f"{name:>12} {mode:>14} {rate:10,.0f} {cpu:14.1f} " + " ".join(f"{value:8.1f}" for value in latency))
-    return found
+        row = {
+            "mode": mode,
+            "name": name,
+            "rate": max(run.rate for run in each),
+            "cpu_us": min(run.cpu for run in each),
+            "latency_ms": latency,
+            "devices_cpu_us": min(run.devices_cpu for run in each),
+            "rates": [run.rate for run in each],
+        }
+        figures.append(row)
+        quantiles = " / ".join(f"{value:.1f}" for value in latency)
+        print(f"| {mode} | {name} | {row['rate']:,.0f} | {row['cpu_us']:.1f} | {quantiles} |")
+    return {"figures": figures, "ratios": ratios(figures)}
 
 
-def overload(broker: EmbeddedBroker, bodies: list[bytes], options: argparse.Namespace) -> dict[str, Any]:
-    """Goodput at rates around what the portal takes flat out."""
+def ratios(figures: list[dict[str, Any]]) -> dict[str, float]:
+    """The portal's rate and CPU in those of each other, by mode."""
     found = {}
-    with contender(PORTAL, broker) as (address, process):
-        most = measure(address, process, bodies, options.devices, keep=False).rate
-        print(f"flat out: {most:,.0f} reports/s\n{'offered':>10} {'stored/s':>10} {'p99 ms':>8}  not stored")
-        for share in OFFERED:
-            fleet = HttpFleet(address, host="bench", devices=2000, timeout=15)
-            started, posted, rate = time.monotonic(), 0, most * share
-            while time.monotonic() - started < 5:
-                due = int((time.monotonic() - started) * rate) - posted
-                start = posted % len(bodies)
-                posted += fleet.post(bodies[start : start + min(due, 1000)]) if due > 0 else 0
-                time.sleep(0.01)
-            offering = time.monotonic() - started
-            fleet.finish()
-            counts, seconds = fleet.counts(), time.monotonic() - started
-            goodput = counts["stored"] / seconds
-            found[f"{share:.0%}"] = {"offered": posted / offering, "goodput": goodput, **counts}
-            rest = {name: count for name, count in counts.items() if count and name != "stored"}
-            print(f"{share:>10.0%} {goodput:10,.0f} {fleet.quantile(0.99) * 1000:8.0f}  {rest}")
+    for row in figures:
+        ours = next((one for one in figures if one["name"] == PORTAL and one["mode"] == row["mode"]), None)
+        if ours is None or row is ours:
+            continue
+        against = f"vs_{row['name'].split()[0]}"
+        tail = "" if row["mode"] == ONE else "_kept"
+        found[f"rate_{against}{tail}"] = ours["rate"] / row["rate"]
+        found[f"cpu_{against}{tail}"] = ours["cpu_us"] / row["cpu_us"]
+    for name, value in found.items():
+        aim = AIMS.get(name)
+        verdict = "" if aim is None else f", aim {aim:g}: {'reached' if value >= aim else 'not reached'}"
+        print(f"- `{name}`: {value:.2f}{verdict}")
     return found
 
 
-def measure(address: str, process: subprocess.Popen[str], bodies: list[bytes], devices: int, *, keep: bool) -> Measured:
-    """All bodies once. Raises AssertionError where not all are acknowledged."""
-    fleet = HttpFleet(address, host="bench", devices=devices, keep_alive=keep)
-    cpu, started = cpu_seconds(process.pid), time.monotonic()
-    fleet.post(bodies)
-    fleet.finish()
-    seconds, cpu = time.monotonic() - started, cpu_seconds(process.pid) - cpu
-    assert fleet.counts()["stored"] == len(bodies), fleet.counts()
-    latency = (fleet.quantile(0.5) * 1e3, fleet.quantile(0.99) * 1e3, fleet.quantile(0.999) * 1e3)
-    return Measured(len(bodies) / seconds, cpu / len(bodies) * 1e6, latency)
+def silence(broker: EmbeddedBroker, options: argparse.Namespace) -> dict[str, Any]:
+    """What a client reads from a server whose application does what it can to end without an answer."""
+    found: dict[str, Any] = {}
+    for name in there([name for name in options.only if name not in (BARE, PORTAL)]):
+        with front_end(name, broker) as server:
+            paths = ("/silent",) if name == AIOHTTP else ("/silent", "/raise")
+            found[name] = {path: said_to(server.address, path).partition(b"\r\n")[0].decode() for path in paths}
+    lost = {"portal.answer_timeout": "100ms"}
+    with front_end(PORTAL, broker, settings=lost) as server:
+        broker.stop()
+        found[PORTAL] = {"no broker": said_to(server.address, "/aap.do").partition(b"\r\n")[0].decode()}
+    for name, each in found.items():
+        for how, said in each.items():
+            print(f"{name:>8} {how:>10}: {said or 'closed, not a byte'}")
+    return {"silence": found}
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process with all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+def simulator(broker: EmbeddedBroker, options: argparse.Namespace) -> dict[str, Any]:
+    """CPU a report of `flurry-fast simulate --http` and of what it drives, each on a core of its own if there are two.
+
+    What starting the simulator costs is measured by a run of one report, and taken off.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    mine, theirs = cores[0], cores[-1]
+    rows: dict[str, list[tuple[float, float, float]]] = {}
+    for _ in range(options.rounds):
+        for name in (BARE, PORTAL):
+            with front_end(name, broker, core=theirs) as server:
+                start, _ = simulate(server.address, 1, options.devices, mine)
+                cpu = family_seconds(server.pid)
+                spent, rate = simulate(server.address, options.reports, options.devices, mine)
+                cpu = family_seconds(server.pid) - cpu
+            found = ((spent - start) / options.reports * 1e6, cpu / options.reports * 1e6, rate)
+            rows.setdefault(name, []).append(found)
+    figures = {}
+    for name, each in rows.items():
+        least, server_least = min(row[0] for row in each), min(row[1] for row in each)
+        best = max(row[2] for row in each)
+        figures[name] = {"simulator_cpu_us": least, "server_cpu_us": server_least, "rate": best}
+        print(f"{name:>10}: simulator {least:.1f} µs, server {server_least:.1f} µs a report, {best:,.0f} reports/s")
+    drives = figures[PORTAL]["server_cpu_us"] / figures[PORTAL]["simulator_cpu_us"]
+    print(f"a core of the simulator drives {drives:.2f} cores of the portal")
+    return {"figures": figures, "ratios": {"simulator_vs_portal": drives}}
 
 
-@contextmanager
-def contender(name: str, broker: EmbeddedBroker) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Its address and process."""
-    with tempfile.TemporaryDirectory() as folder:
-        status = Path(folder) / "status.json"
-        process = subprocess.Popen(command(name, broker, status), stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        try:
-            yield address_of(name, process, status), process
-        finally:
-            process.kill()
-            process.communicate()
-
-
-def command(name: str, broker: EmbeddedBroker, status: Path) -> list[str]:
-    if name == BARE:
-        manifest = ["--manifest-path", str(ROOT / "rust" / "Cargo.toml"), "--package", "flurry-portal"]
-        built = subprocess.run(
-            ["cargo", "build", "--release", "--locked", "--message-format=json", *manifest, "--example", "bare"],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        lines = [json.loads(line) for line in built.stdout.splitlines()]
-        return [next(line["executable"] for line in reversed(lines) if line.get("executable")), "127.0.0.1:0"]
-    if name == AIOHTTP:
-        return [sys.executable, "-m", "bench.contenders.aiohttp_collector", broker.file.bootstrap, TOPIC]
-    given = {"kafka.broker_file": broker.path, "portal.port": 0, "portal.status_file": status, "log.level": "error"}
-    flags = [item for key, value in given.items() for item in ("--set", f"{key}={value}")]
-    return [sys.executable, "-m", "flurry_fast", "portal", *flags]
-
-
-def address_of(name: str, process: subprocess.Popen[str], status: Path) -> str:
-    if name != PORTAL:
-        assert process.stdout is not None
-        return process.stdout.readline().strip()
-    while not status.exists():
-        assert process.poll() is None, "the portal ended"
-        time.sleep(0.05)
-    found: str = json.loads(status.read_text())["address"]
-    return found
+def simulate(address: str, reports: int, devices: int, core: int) -> tuple[float, float]:
+    """CPU seconds of the command, and the reports a second that it says were sent."""
+    words = ["simulate", "--http", f"http://{address}", "--reports", str(reports), "--connections", str(devices)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        ["taskset", "-c", str(core), sys.executable, "-m", "flurry_fast", *words, "--json", "--no-progress"],
+        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    said = json.loads(done.stdout)
+    assert said["acked"] == reports, said
+    spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return spent, said["reports_per_second"]
 
 
 if __name__ == "__main__":

@@ -768,14 +768,17 @@ class Portal:
 
 @final
 class HttpFleet:
-    """Devices that post reports to a portal as real agents do, on a thread of its own (rust/portal/src/client/)."""
+    """Devices that post reports to a portal as real agents do, on threads of its own (rust/portal/src/client/)."""
 
     def __new__(
         cls,
         address: str,
         *,
         host: str,
+        tls_name: str | None = None,
+        authorities: str | PathLike[str] | None = None,
         devices: int = 256,
+        threads: int = 1,
         timeout: float = 15.0,
         resends: int = 0,
         resend_wait: float = 1.0,
@@ -786,8 +789,11 @@ class HttpFleet:
         its own that it leaves open, wait `timeout` seconds for an answer, repeat a post that is closed without one up
         to four times within 100 ms, and come back `resends` times after `resend_wait` seconds with what they still
         have. Not as agents do: `keep_alive` uses connections again, `receipts` asks where Kafka has each report.
+        `tls_name`: HTTPS, with the portal's name or IP address; its certificate is held against the PEM file
+        `authorities`, or against nothing.
 
-        Raises ValueError for an address that is none, OSError where the system gives no thread.
+        Raises ValueError for an address that is none, (file or name, reason) where TLS can not be as told; OSError
+        where the system gives no thread.
         """
 
     def post(self, reports: list[bytes], /) -> int:
@@ -795,6 +801,13 @@ class HttpFleet:
 
         Must not be called by two threads at a time.
         """
+
+    def post_batch(self, batch: SimulatedBatch, /) -> int:
+        """As `post`, without an object of Python's for each report."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last connection that could not be opened could not; None: all could."""
 
     def finish(self) -> None:
         """Returns when every report is stored, dropped or given up; nothing can be posted afterwards."""

@@ -50,13 +50,13 @@ def shared(folders: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @contextmanager
-def running(folders: pytest.TempPathFactory, *options: str) -> Iterator[Stack]:
-    """A stack with these options of `stack up`, which is up."""
+def running(folders: pytest.TempPathFactory, *options: str, root: Path | None = None) -> Iterator[Stack]:
+    """A stack with these options of `stack up`, which is up, in a folder under `root`, or in a temporary one."""
     from flurry_fast.stack import Stack
 
     refuse_without_tools()
     for attempt in range(_ATTEMPTS):
-        folder = folders.mktemp("stack", numbered=True) / "stack"
+        folder = (root / f"{attempt}" if root else folders.mktemp("stack", numbered=True)) / "stack"
         owner = start(folder, *options)
         assert owner.stdout is not None
         line = owner.stdout.readline()

@@ -54,3 +54,16 @@ def test_for_people_and_with_less() -> None:
     assert "broker 1 is down" in text
     assert "hunter2" not in said("debug", "console")
     assert "details" in said("debug", "console")
+
+
+def test_a_full_disk_ends_nobody() -> None:
+    script = SCRIPT.format(level="debug", format="json") + "print('went on')"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=Path(__file__).parents[1],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            check=False,
+        )
+    assert done.stdout == b"went on\n"

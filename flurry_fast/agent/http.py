@@ -6,9 +6,10 @@ Only who writes a manifest or waits for a consumer group asks the portal more th
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,38 +29,62 @@ from flurry_fast.errors import FlurryFastError
 from flurry_fast.kafka import KafkaUnavailable
 
 _PATIENCE = 0.02
+_ASK_SECONDS = 2.0
+PORTS = {"http": 80, "https": 443}
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 
 
 class NoSuchPortal(FlurryFastError):
-    """The address is none, or its host is not known."""
+    """The address is none, its host is not known, or nobody says whose certificates are good."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True)
 class Portal:
-    """Where devices post: `address` is IP:PORT, `host` what they call it."""
+    """Where devices post: `address` is IP:PORT, `host` what they call it, `tls_name` what its certificate must say
+    (None: plain HTTP)."""
 
     address: str
     host: str
+    tls_name: str | None = None
 
     @staticmethod
     def at(url: str) -> Portal:
-        """Of `http://HOST[:PORT]`. Raises NoSuchPortal."""
+        """Of `http://HOST[:PORT]` or `https://HOST[:PORT]`. Raises NoSuchPortal."""
         try:
             parts = urlsplit(url)
-            port = parts.port or 80
+            port = parts.port or PORTS.get(parts.scheme, 0)
         except ValueError:
             parts, port = urlsplit(""), 0
-        if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/") or parts.query:
-            raise NoSuchPortal(f"{url!r} is not http://HOST[:PORT].", way_out="Agents add the path themselves.")
+        name = parts.hostname
+        if parts.scheme not in PORTS or not name or parts.path not in ("", "/") or parts.query:
+            raise NoSuchPortal(
+                f"{url!r} is not http://HOST[:PORT] or https://HOST[:PORT].", way_out="Agents add the path themselves."
+            )
         try:
-            found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
         except OSError as error:
-            raise NoSuchPortal(f"{parts.hostname} is not known: {error.strerror}.") from None
-        ip = found[0][4][0]
-        return Portal(f"[{ip}]:{port}" if ":" in str(ip) else f"{ip}:{port}", parts.netloc)
+            raise NoSuchPortal(f"{name} is not known: {error.strerror}.") from None
+        ip = _that_answers([str(each[4][0]) for each in found], port)
+        address = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+        return Portal(address, parts.netloc, name if parts.scheme == "https" else None)
+
+
+def _that_answers(addresses: list[str], port: int) -> str:
+    """The first that takes a connection, or the first of all: a name may be two addresses, and a portal on one."""
+    for address in addresses if len(addresses) > 1 else []:
+        with suppress(OSError), socket.create_connection((address, port), timeout=_ASK_SECONDS):
+            return address
+    return addresses[0]
+
+
+def system_authorities() -> Path:
+    """The PEM file of those that this machine trusts. Raises NoSuchPortal where it has none."""
+    found = ssl.get_default_verify_paths().cafile
+    if found is None:
+        raise NoSuchPortal("This machine has no file of certificate authorities.", way_out="Name one with --ca FILE.")
+    return Path(found)
 
 
 class HttpTarget:
@@ -87,6 +112,10 @@ class HttpTarget:
 
     def send(self, chunk: Chunk) -> int:
         """Waits for the throttle's group and for devices to be free. Raises OSError."""
+        if chunk.batch is not None and not self._watched:
+            taken = self._fleet.post_batch(chunk.batch)
+            self._note()
+            return taken
         taken = 0
         while taken < len(chunk.payloads):
             size = self._room(chunk.payloads, taken)
@@ -159,11 +188,15 @@ class HttpTarget:
 @dataclass(frozen=True)
 class HttpJob(Job):
     """To a portal at `url`, by so many `devices` at a time. What is not stored is sent again `resends` times, after
-    `resend_wait` seconds. With a throttle the commits of its group are asked of `kafka`."""
+    `resend_wait` seconds. With a throttle the commits of its group are asked of `kafka`. The certificate of an https
+    portal is held against the file `authorities` (None: the system's), or against nothing if `insecure`."""
 
     url: str
+    authorities: Path | None
+    insecure: bool
     manifest: Path | None
     devices: int
+    threads: int
     resends: int
     resend_wait: float
     keep_alive: bool
@@ -174,16 +207,7 @@ class HttpJob(Job):
     def run(self, stopped: Callable[[], bool], watcher: Watcher) -> Summary:
         """Raises OutputFailed, FleetRefused, NoSuchPortal; with a throttle also as KafkaJob."""
         reports = self._make_fleet()
-        portal = Portal.at(self.url)
-        fleet = HttpFleet(
-            portal.address,
-            host=portal.host,
-            devices=self.devices,
-            resends=self.resends,
-            resend_wait=self.resend_wait,
-            keep_alive=self.keep_alive,
-            receipts=self.manifest is not None or self.throttle_group is not None,
-        )
+        fleet = self._devices(Portal.at(self.url))
         try:
             with ExitStack() as stack:
                 manifest = stack.enter_context(ManifestWriter(self.manifest)) if self.manifest else None
@@ -205,6 +229,31 @@ class HttpJob(Job):
         lost = {name: counts[name] for name in ("dropped", "given_up") if counts[name]}
         deliveries = Deliveries(summary.progress.reports, counts["stored"], sum(lost.values()), lost)
         latency = {name: round(fleet.quantile(share), 6) for name, share in QUANTILES.items()}
-        http: dict[str, Any] = {**counts, "latency_seconds": latency}
+        http: dict[str, Any] = {**counts, "latency_seconds": latency, "trouble": fleet.trouble}
         waited = throttle.waited if throttle else None
         return replace(summary, interrupted=stopped(), deliveries=deliveries, waited=waited, http=http)
+
+    def _devices(self, portal: Portal) -> HttpFleet:
+        if portal.tls_name is None and (self.authorities or self.insecure):
+            raise NoSuchPortal(f"{self.url} is not https, but --ca and --insecure are about certificates.")
+        authorities = None
+        if portal.tls_name is not None and not self.insecure:
+            authorities = self.authorities or system_authorities()
+        try:
+            return HttpFleet(
+                portal.address,
+                host=portal.host,
+                tls_name=portal.tls_name,
+                authorities=authorities,
+                devices=self.devices,
+                threads=self.threads,
+                resends=self.resends,
+                resend_wait=self.resend_wait,
+                keep_alive=self.keep_alive,
+                receipts=self.manifest is not None or self.throttle_group is not None,
+            )
+        except ValueError as error:
+            if len(error.args) != 2:
+                raise
+            what, reason = error.args
+            raise NoSuchPortal(f"{what} can not be used: {reason.rstrip('.')}.") from None

@@ -81,7 +81,9 @@ class Summary:
             return
         if deliveries.failed:
             errors = ", ".join(f"{count:,} {name}" for name, count in sorted(deliveries.errors.items()))
-            raise DeliveryFailed(f"{deliveries.failed:,} of {deliveries.produced:,} reports failed ({errors}).")
+            said = self.http["trouble"] if self.http else None
+            why = f"; the last connection that failed: {said}" if said else ""
+            raise DeliveryFailed(f"{deliveries.failed:,} of {deliveries.produced:,} reports failed ({errors}){why}.")
         if deliveries.acked != deliveries.produced:
             raise DeliveryFailed(f"{deliveries.produced - deliveries.acked:,} reports have an unknown fate.")
 

@@ -43,7 +43,7 @@ class FileTarget:
         if self._manifest is not None:
             for key, payload in zip(chunk.keys, chunk.payloads, strict=True):
                 self._manifest.write(payload, key)
-        return len(chunk.payloads)
+        return len(chunk)
 
     def poll(self, seconds: float) -> None:
         """Nothing is due: waits."""
@@ -115,7 +115,7 @@ def run(
         chunk = fleet.take(wanted)
         taken = target.send(chunk)
         progress.reports += taken
-        progress.payload_bytes += sum(map(len, chunk.payloads[:taken]))
+        progress.payload_bytes += chunk.size(taken)
         tick()
         if bounds.rate is not None:
             due = progress.reports / bounds.rate

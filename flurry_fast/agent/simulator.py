@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
-from flurry_fast._core import PROTOCOL_MIX, Simulator, message_key
+from flurry_fast._core import PROTOCOL_MIX, SimulatedBatch, Simulator, message_key
 from flurry_fast.errors import FlurryFastError
 
 # Virtual reports a second where no rate is asked for: about what Flurry received in November 2013.
@@ -42,17 +43,44 @@ class FleetSettings:
         return replace(self, protocols=protocols)
 
 
-@dataclass(frozen=True)
 class Chunk:
-    """Some reports and their Kafka message keys, one of each a report."""
+    """Some reports and their Kafka message keys, one of each a report.
 
-    keys: list[bytes]
-    payloads: list[bytes]
+    `batch`: the same as it was made, for those that need no object of Python's for each report; None for captures.
+    """
 
-    @property
-    def payload_bytes(self) -> int:
-        """Sum of the reports' lengths."""
-        return sum(map(len, self.payloads))
+    def __init__(self, keys: list[bytes], payloads: list[bytes]) -> None:
+        self.batch: SimulatedBatch | None = None
+        self.keys, self.payloads = keys, payloads
+
+    @classmethod
+    def of(cls, batch: SimulatedBatch) -> Chunk:
+        """Keys and payloads become objects when somebody asks for them."""
+        chunk = cls.__new__(cls)
+        chunk.batch = batch
+        return chunk
+
+    @cached_property
+    def keys(self) -> list[bytes]:
+        """Message keys."""
+        assert self.batch is not None
+        return self.batch.keys()
+
+    @cached_property
+    def payloads(self) -> list[bytes]:
+        """Reports."""
+        assert self.batch is not None
+        return self.batch.payloads()
+
+    def __len__(self) -> int:
+        """Number of reports."""
+        return len(self.payloads if self.batch is None else self.batch)
+
+    def size(self, reports: int) -> int:
+        """Sum of the lengths of the first `reports`."""
+        if self.batch is not None:
+            return self.batch.payload_offsets[reports]
+        return sum(map(len, self.payloads[:reports]))
 
 
 class Fleet:
@@ -83,8 +111,7 @@ class Fleet:
         if self._captures:
             payloads, self._captures = self._captures[:reports], self._captures[reports:]
             return Chunk([message_key(payload) for payload in payloads], payloads)
-        batch = self._simulator.next_batch(reports)
-        return Chunk(batch.keys(), batch.payloads())
+        return Chunk.of(self._simulator.next_batch(reports))
 
 
 def captured(folder: Path) -> list[bytes]:

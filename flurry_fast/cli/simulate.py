@@ -25,6 +25,7 @@ Command = Callable[..., Any]
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FILE_OR_DASH = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
+PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 SHARE = click.FloatRange(0, 1)
 RATE = click.IntRange(1, 10_000_000)
@@ -86,13 +87,28 @@ _target_options = _all_of(
         metavar="FILE",
         help="Write to FILE instead of Kafka, each report after its length (u32, big-endian); - for stdout.",
     ),
-    click.option("--http", metavar="URL", help="Post to a portal at http://HOST:PORT instead, as real agents do."),
+    click.option("--http", metavar="URL", help="Post to a portal at http(s)://HOST:PORT instead, as real agents do."),
+    click.option(
+        "--ca",
+        "authorities",
+        type=PEM,
+        metavar="FILE",
+        help="Authorities (PEM) that an https portal's certificate is held against  [default: the system's]",
+    ),
+    click.option("--insecure", is_flag=True, help="Take any certificate of an https portal."),
     click.option(
         "--connections",
         type=click.IntRange(1, 100_000),
         default=256,
         show_default=True,
         help="Devices that post to the portal at the same time.",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(1, 256),
+        default=1,
+        show_default=True,
+        help="Threads that these devices are shared out to; one is as much as one processor.",
     ),
     click.option(
         "--resends",
@@ -184,7 +200,12 @@ def _job(settings: Settings, fleet: FleetSettings, bounds: Bounds, options: dict
                 raise click.UsageError(
                     f"--{name.replace('_', '-')} and --http exclude each other: the portal knows Kafka."
                 )
-        names = ("manifest", "connections", "resends", "resend_wait", "keep_alive", "throttle_group", "throttle_bytes")
+        if options["authorities"] and options["insecure"]:
+            raise click.UsageError("--ca and --insecure exclude each other.")
+        names = (
+            *("authorities", "insecure", "manifest", "connections", "threads", "resends", "resend_wait"),
+            *("keep_alive", "throttle_group", "throttle_bytes"),
+        )
         return HttpJob(
             fleet,
             options["captures"],

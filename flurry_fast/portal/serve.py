@@ -58,10 +58,12 @@ def serve(settings: Settings, stop: Callable[[], bool], listener_fd: int | None 
             stack.callback(serve_pages(settings.metrics, PortalMetrics(state).registry, state.problems))
         state.phase = "running"
         log.info("listening", address=state.status()["address"], tls=settings.portal.certificate is not None)
-        _Watch(portal, outlet, state, clock, client_config(settings.kafka)["bootstrap.servers"]).run(stop)
+        watch = _Watch(portal, outlet, state, clock, client_config(settings.kafka)["bootstrap.servers"])
+        watch.run(stop)
         state.phase = "draining"
         log.info("draining", open=portal.stats()["open"], pending=portal.stats()["pending"])
         ended = portal.drain(settings.portal.drain_timeout)
+        watch.tell()
         state.update(portal.stats(), down=outlet.down, fatal=outlet.fatal)
         state.phase = "ended"
         state.write()
@@ -119,8 +121,8 @@ class _Watch:
                     raise PortalFailed("The portal's thread has ended.", way_out="Start the portal again.")
             self._clock.sleep(TURN_SECONDS)
 
-    def look(self) -> None:
-        """Once a second."""
+    def tell(self) -> None:
+        """Log what librdkafka said and what the access log has, since the last time."""
         notes = self._outlet.notes()
         for level, text in notes[:NOTES]:
             severity = (
@@ -132,6 +134,10 @@ class _Watch:
         for outcome, size, seconds, protocol, address in self._portal.take_log():
             who = {"address": address} if address else {}
             self._log.info("report", outcome=outcome, bytes=size, seconds=round(seconds, 4), protocol=protocol, **who)
+
+    def look(self) -> None:
+        """Once a second."""
+        self.tell()
         was_down = self._state.down
         down = self._outlet.down and not (self._answers() and self._outlet.ask(ASK_SECONDS) is None)
         if down != was_down:

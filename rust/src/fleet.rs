@@ -1,15 +1,18 @@
 //! Simulated devices that post, for Python.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flurry_portal::client::{Fleet, Settings};
+use flurry_portal::client::{Fleet, Settings, Tls, Trust};
 use flurry_portal::receipt::Receipt;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
+
+use crate::simulate::SimulatedBatch;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<HttpFleet>()
@@ -22,6 +25,18 @@ type Place = (i32, i64, i64);
 #[pyclass(module = "flurry_fast._core", frozen)]
 struct HttpFleet(Mutex<Fleet>);
 
+/// How many were queued.
+fn post_all(fleet: &mut Fleet, reports: impl Iterator<Item = Bytes>) -> usize {
+    let mut posted = 0;
+    for report in reports {
+        if !fleet.post(report) {
+            break;
+        }
+        posted += 1;
+    }
+    posted
+}
+
 impl HttpFleet {
     fn with<T>(&self, work: impl FnOnce(&mut Fleet) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -32,12 +47,15 @@ impl HttpFleet {
 impl HttpFleet {
     #[new]
     #[allow(clippy::too_many_arguments)] // keywords in Python
-    #[pyo3(signature = (address, *, host, devices = 256, timeout = 15.0, resends = 0, resend_wait = 1.0,
-                        keep_alive = false, receipts = false))]
+    #[pyo3(signature = (address, *, host, tls_name = None, authorities = None, devices = 256, threads = 1,
+                        timeout = 15.0, resends = 0, resend_wait = 1.0, keep_alive = false, receipts = false))]
     fn new(
         address: &str,
         host: String,
+        tls_name: Option<&str>,
+        authorities: Option<PathBuf>,
         devices: usize,
+        threads: usize,
         timeout: f64,
         resends: u32,
         resend_wait: f64,
@@ -47,10 +65,17 @@ impl HttpFleet {
         let refused = |error: &dyn std::fmt::Display| PyValueError::new_err(error.to_string());
         let address: SocketAddr = address.parse().map_err(|error| refused(&error))?;
         let seconds = |value| Duration::try_from_secs_f64(value).map_err(|error| refused(&error));
+        let trust = authorities.as_deref().map_or(Trust::Anybody, Trust::File);
+        let tls = tls_name
+            .map(|name| Tls::new(name, trust))
+            .transpose()
+            .map_err(|bad| PyValueError::new_err((bad.path.display().to_string(), bad.reason)))?;
         let settings = Settings {
             address,
             host,
+            tls,
             devices: devices.max(1),
+            threads,
             timeout: seconds(timeout)?,
             resends,
             resend_wait: seconds(resend_wait)?,
@@ -68,14 +93,13 @@ impl HttpFleet {
         for report in reports {
             copied.push(Bytes::copy_from_slice(report.cast::<PyBytes>()?.as_bytes()));
         }
-        Ok(py.detach(|| {
-            self.with(|fleet| {
-                copied
-                    .into_iter()
-                    .take_while(|report| fleet.post(report.clone()))
-                    .count()
-            })
-        }))
+        Ok(py.detach(|| self.with(|fleet| post_all(fleet, copied.into_iter()))))
+    }
+
+    #[pyo3(signature = (batch, /))]
+    fn post_batch(&self, py: Python<'_>, batch: &SimulatedBatch) -> usize {
+        let reports = batch.0.payloads().map(Bytes::copy_from_slice);
+        py.detach(|| self.with(|fleet| post_all(fleet, reports)))
     }
 
     fn finish(&self, py: Python<'_>) {
@@ -97,6 +121,11 @@ impl HttpFleet {
 
     fn take_lost(&self, py: Python<'_>) -> Vec<u64> {
         py.detach(|| self.with(|fleet| fleet.with_tally(|tally| tally.take_lost())))
+    }
+
+    #[getter]
+    fn trouble(&self) -> Option<String> {
+        self.with(|fleet| fleet.with_tally(|tally| tally.trouble.clone()))
     }
 
     #[pyo3(signature = (share, /))]

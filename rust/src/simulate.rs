@@ -89,7 +89,7 @@ impl Simulator {
 
 /// See `_core.pyi`.
 #[pyclass(module = "flurry_fast._core", frozen)]
-struct SimulatedBatch(sim::Batch);
+pub struct SimulatedBatch(pub sim::Batch);
 
 #[pymethods]
 impl SimulatedBatch {

@@ -33,7 +33,7 @@ def test_the_same_settings_give_the_same_reports() -> None:
     parts = [other.take(n) for n in (1, 499, 500)]
     assert whole.payloads == [payload for part in parts for payload in part.payloads]
     assert whole.keys == [key for part in parts for key in part.keys]
-    assert whole.payload_bytes == sum(len(payload) for payload in whole.payloads)
+    assert whole.size(len(whole)) == sum(len(payload) for payload in whole.payloads)
     assert Fleet(replace(SETTINGS, seed=8)).take(1000).payloads != whole.payloads
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from doors import Door
 
 from flurry_fast.broker import EmbeddedBroker
 
-TOPICS = {**{f"t{number}": 4 for number in range(20)}, "shared": 4, "strict": 4}
+TOPICS = {**{f"t{number}": 4 for number in range(40)}, "shared": 4, "strict": 4}
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +59,27 @@ def strict(broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory) -> 
     }
     with Door(tmp_path_factory.mktemp("strict"), broker, "strict", **settings) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for localhost and 127.0.0.1, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("NOT TESTED: there is no openssl to make a certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    chain, key = folder / "chain.pem", folder / "key.pem"
+    made = [
+        *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+        *("-addext", "basicConstraints=critical,CA:FALSE"),  # its own authority is not what a server may show
+        "-keyout",
+        str(key),
+        "-out",
+        str(chain),
+    ]
+    kind = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    subprocess.run([openssl, "req", *kind, *made], check=True, capture_output=True)
+    return chain, key
 
 
 @pytest.fixture(autouse=True)

@@ -154,3 +154,17 @@ def headers_of(answer: bytes) -> dict[str, str]:
 
 def payloads(broker: EmbeddedBroker, topic: str) -> Counter[bytes]:
     return Counter(message.value() or b"" for message in read_topic(broker, topic))
+
+
+def simulate(*arguments: str, folder: Path) -> tuple[int, str, str]:
+    """Exit status, standard output and error of `flurry-fast simulate`."""
+    ran = subprocess.run(
+        [sys.executable, "-P", "-m", "flurry_fast", "simulate", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=SECONDS,
+        check=False,
+    )
+    return ran.returncode, ran.stdout, ran.stderr

@@ -36,7 +36,7 @@ class Agent:
 
     @property
     def asks_first(self) -> bool:
-        return self.version >= 216
+        return self.version == 30
 
     def post(self, door: Door, *extra: str) -> bytes:
         """One connection, never closed by the agent: all that it reads, without 100 Continue."""

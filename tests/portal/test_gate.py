@@ -78,6 +78,36 @@ def test_addresses_have_a_rate(tmp_path: Path, broker: EmbeddedBroker, topic: st
     assert found == {("address", b"192.0.2.7"), ("address", b"2001:db8::1")}
 
 
+def test_the_access_log_is_structured_and_keeps_secrets(
+    tmp_path: Path, broker: EmbeddedBroker, topic: str, bodies: list[bytes]
+) -> None:
+    report = next(body for body in bodies if peek(body) is not None)
+    api_key, device_id = peek(report)  # type: ignore[misc]
+    with Door(tmp_path, broker, topic, portal__access_log=1, portal__headers="network") as door:
+        assert door.send(request(report, "Authorization: Bearer hidden", "Cookie: hidden")).startswith(OK)
+        assert door.send(request(b"no report")).startswith(OK)
+        assert door.stop() == 0
+    said = door.log.read_text()
+    lines = [json.loads(line) for line in said.splitlines()]
+    told = [line for line in lines if line["event"] == "report"]
+    assert [(line["outcome"], line["bytes"], line["address"]) for line in told] == [
+        ("stored", len(report), "127.0.0.0"),
+        ("stored", 9, "127.0.0.0"),
+    ]
+    assert [line["protocol"] for line in told] == [int.from_bytes(report[:2], "big"), None]
+    assert all(line["seconds"] > 0 for line in told)
+    for secret in (api_key, device_id, b"hidden", b"no report"):
+        assert secret.decode("latin-1") not in said
+
+
+def test_the_access_log_is_a_sample(tmp_path: Path, broker: EmbeddedBroker, topic: str) -> None:
+    with Door(tmp_path, broker, topic, portal__access_log=0.1) as door:
+        for _ in range(40):
+            assert door.send(request(b"x")).startswith(OK)
+        assert door.stop() == 0
+    assert door.log.read_text().count('"event": "report"') == 4
+
+
 def test_a_registry_in_sql(tmp_path: Path) -> None:
     path = tmp_path / "apps.sqlite"
     with sqlite3.connect(path) as connection:

@@ -50,6 +50,23 @@ def test_a_body_that_ends_early_is_not_stored(missing: int, door: Door, broker: 
     assert body[:-missing] not in payloads(broker, door.topic)
 
 
+def test_what_follows_an_answer_is_held_as_any_other(door: Door) -> None:
+    """On a connection that is kept: in one piece with the first post, and later."""
+    first, garbage = request(REPORT, "Portal-Accepts: keep-alive, status"), b"no HTTP\r\n\r\n"
+    answer = door.send(first + garbage)
+    assert answer.startswith(OK)
+    assert answer.endswith(b"\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    with door.connect() as client:
+        for _ in range(2):
+            client.sendall(first)
+            said = client.recv(4096)
+            assert said.startswith(OK)
+            assert b"close" not in said
+        client.sendall(garbage)
+        assert read_all(client) == b""
+
+
 def test_chunks_are_a_body(door: Door, broker: EmbeddedBroker) -> None:
     chunks = b"3\r\nab\x00\r\n2;x=y\r\ncd\r\n0\r\nTrailer: z\r\n\r\n"
     assert door.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks).startswith(OK)

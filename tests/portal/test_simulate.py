@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -15,33 +12,21 @@ import google_crc32c
 import pytest
 from click.testing import CliRunner
 from confluent_kafka import Message
-from doors import ROOT, Door, request
+from doors import ROOT, Door, payloads, request, simulate
 from embedded_topic import read_topic
 
 from flurry_fast._core import HttpFleet, decode_json
 from flurry_fast.agent.http import HttpTarget, NoSuchPortal, Portal
 from flurry_fast.agent.manifest import ManifestWriter
-from flurry_fast.agent.simulator import Chunk
+from flurry_fast.agent.simulator import Chunk, Fleet, FleetSettings, parse_start
 from flurry_fast.broker import EmbeddedBroker
 from flurry_fast.cli.simulate import command
 from flurry_fast.verify.count import CountError
 from flurry_fast.verify.manifest import count_manifest
 from flurry_fast.verify.plan import CountedPlan
 
+CAPTURES = ROOT / "tests/captures"
 PLAN = (ROOT / "flurry_fast/plans/default.toml").read_text()
-
-
-def simulate(*arguments: str, folder: Path) -> tuple[int, str, str]:
-    ran = subprocess.run(
-        [sys.executable, "-P", "-m", "flurry_fast", "simulate", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        timeout=60,
-        check=False,
-    )
-    return ran.returncode, ran.stdout, ran.stderr
 
 
 def test_the_manifest_is_what_was_acknowledged(tmp_path: Path, broker: EmbeddedBroker, topic: str) -> None:
@@ -78,6 +63,22 @@ def as_told(record: Message) -> tuple[int | None, int | None, int, int, int]:
     """What a manifest says of a record."""
     body = record.value() or b""
     return record.partition(), record.offset(), record.timestamp()[1], google_crc32c.value(body), len(body)
+
+
+def test_every_report_arrives_once_and_whole(tmp_path: Path, broker: EmbeddedBroker, topic: str) -> None:
+    """Captures first, then a fleet's, which never become objects of Python's; and by several threads."""
+    fleet = ("--reports", "3000", "--seed", "5", "--start", "2013-11-20T12:00:00Z", "--captures", str(CAPTURES))
+    with Door(tmp_path, broker, topic) as door:
+        url = "http://{}:{}".format(*door.address)
+        many = ("--threads", "3", "--connections", "20", "--json")
+        code, out, said = simulate("--http", url, *fleet, *many, folder=tmp_path)
+        assert code == 0, said
+    made = Fleet(FleetSettings(seed=5, start_ms=parse_start("2013-11-20T12:00:00Z")), CAPTURES)
+    expected = Counter(made.take(made.captures).payloads) + Counter(made.take(3000).payloads)
+    assert payloads(broker, topic) == expected
+    summary = json.loads(out)
+    assert summary["acked"] == expected.total()
+    assert summary["bytes"] == sum(len(body) * count for body, count in expected.items())
 
 
 def test_a_report_whose_answer_was_lost_is_a_hole_that_is_told(
@@ -134,7 +135,14 @@ def test_nobody_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["https://127.0.0.1", "127.0.0.1:80", "http://127.0.0.1/aap.do", "http://127.0.0.1:99999"]
+    "url",
+    [
+        "ftp://127.0.0.1",
+        "https://127.0.0.1/aap.do",
+        "127.0.0.1:80",
+        "http://127.0.0.1/aap.do",
+        "http://127.0.0.1:99999",
+    ],
 )
 def test_urls_that_are_refused(url: str) -> None:
     with pytest.raises(NoSuchPortal, match="http://HOST"):
@@ -148,11 +156,11 @@ def test_a_portal_excludes_what_is_about_kafka() -> None:
 
 
 class Scripted:
-    """A server that says the same to everybody."""
+    """A server that says the same to everybody; `heads`: the first that each connection sent."""
 
     def __init__(self, answer: bytes) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._answer, self.posts = answer, 0
+        self._answer, self.heads = answer, list[bytes]()
         threading.Thread(target=self._run, daemon=True).start()
 
     @property
@@ -162,9 +170,8 @@ class Scripted:
     def _run(self) -> None:
         while True:
             client, _ = self._listener.accept()
-            self.posts += 1
             with client:
-                client.recv(65536)
+                self.heads.append(client.recv(65536))
                 client.sendall(self._answer)
 
 
@@ -179,10 +186,26 @@ def test_devices_do_what_their_agents_do(bodies: list[bytes]) -> None:
     fleet.post([old])
     fleet.finish()
     assert fleet.counts() | {"given_up": 1, "repeats": 8, "resends": 1, "unanswered": 10} == fleet.counts()
-    assert closing.posts == 10
+    assert len(closing.heads) == 10
     busy = Scripted(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
     fleet = HttpFleet(busy.address, host="x", devices=1, resends=2, resend_wait=0)
     fleet.post([old, new])
     fleet.finish()
     assert fleet.counts() | {"given_up": 1, "statuses": 3, "dropped": 1, "stored": 0} == fleet.counts()
     assert fleet.post([old]) == 0
+
+
+def test_agent_30_asks_before_it_sends(bodies: list[bytes]) -> None:
+    """To a path of its own; the body comes once it was asked for, or when nobody says anything for a while."""
+    old = report(bodies, 8)
+    for body in (old, report(bodies, 30)):
+        server = Scripted(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        fleet = HttpFleet(server.address, host="data.flurry.com", devices=1)
+        fleet.post([body])
+        fleet.finish()
+        head, _, rest = server.heads[0].partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        assert lines[0] == (b"POST /aar.do HTTP/1.1" if body is old else b"POST /aap.do HTTP/1.1")
+        assert (b"Expect: 100-continue" in lines) == (body is old)
+        assert f"Content-Length: {len(body)}".encode() in lines
+        assert rest == (b"" if body is old else body)

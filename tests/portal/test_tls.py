@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
-from doors import Door, read_all, request
+from doors import Door, read_all, request, simulate
 
+from flurry_fast._core import HttpFleet
+from flurry_fast.agent.http import NoSuchPortal, Portal, system_authorities
 from flurry_fast.broker import EmbeddedBroker
 from flurry_fast.config import load_settings
 from flurry_fast.errors import ConfigError
 from flurry_fast.portal.serve import serve
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for localhost, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("NOT TESTED: there is no openssl to make a certificate")
-    folder = tmp_path_factory.mktemp("tls")
-    chain, key = folder / "chain.pem", folder / "key.pem"
-    made = [
-        *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"),
-        "-keyout",
-        str(key),
-        "-out",
-        str(chain),
-    ]
-    kind = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    subprocess.run([openssl, "req", *kind, *made], check=True, capture_output=True)
-    return chain, key
 
 
 def test_https_is_answered_and_nothing_else(
@@ -83,3 +63,55 @@ def test_an_address_that_is_taken(tmp_path: Path, broker: EmbeddedBroker, topic:
         }
         with pytest.raises(ListenFailed, match="portal can not listen"):
             serve(load_settings(None, given), lambda: True)
+
+
+def test_devices_post_over_https(pair: tuple[Path, Path], tmp_path: Path, broker: EmbeddedBroker, topic: str) -> None:
+    chain, key = pair
+    flags = ("--reports", "40", "--resends", "0", "--connections", "8")
+    with Door(tmp_path, broker, topic, portal__certificate=chain, portal__key=key) as door:
+        url = "https://{}:{}".format(*door.address)
+        for trust in (("--ca", str(chain)), ("--insecure", "--threads", "2"), ("--insecure", "--keep-alive")):
+            code, _, said = simulate("--http", url, *flags, *trust, folder=tmp_path)
+            assert code == 0, said
+        code, _, said = simulate("--http", url, *flags, "--ca", str(key), folder=tmp_path)
+        assert code == 2
+        assert f"{key} can not be used" in said
+        code, _, said = simulate("--http", url, *flags, folder=tmp_path)  # this machine does not know our certificate
+        assert code == 1
+        assert "40 of 40 reports failed (40 given_up); the last connection that failed: invalid peer cert" in said
+        assert door.stop() == 0
+        assert door.status()["records"] == 3 * 40
+
+
+def test_what_is_not_stored_is_closed_under_tls_too(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    chain, key = pair
+    settings = {"portal__certificate": chain, "portal__key": key, "portal__answer_timeout": "100ms"}
+    with (
+        EmbeddedBroker(tmp_path / "broker.json", {"reports": 1}) as broker,
+        Door(tmp_path, broker, "reports", **settings) as door,
+    ):
+        broker.stop()
+        trusting = HttpFleet("{}:{}".format(*door.address), host="x", tls_name="localhost", authorities=chain)
+        trusting.post([b"\x00\x1b of agent 155"])
+        trusting.finish()
+        assert trusting.counts() | {"unanswered": 5, "given_up": 1, "dropped": 0} == trusting.counts()
+        assert trusting.trouble is None
+
+
+def test_whose_certificates_are_good_must_be_known(
+    pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain, _ = pair
+    assert Portal.at("https://127.0.0.1") == Portal("127.0.0.1:443", "127.0.0.1", "127.0.0.1")
+    for wrong, words in (
+        (("--http", "http://127.0.0.1:1", "--ca", str(chain)), "is not https"),
+        (("--http", "http://127.0.0.1:1", "--insecure"), "is not https"),
+        (("--http", "https://127.0.0.1:1", "--insecure", "--ca", str(chain)), "exclude each other"),
+        (("--http", "https://127.0.0.1:1", "--ca", str(tmp_path / "absent.pem")), "does not exist"),
+    ):
+        code, _, said = simulate(*wrong, folder=tmp_path)
+        assert (code, words in said) == (2, True), said
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "absent"))
+    with pytest.raises(NoSuchPortal, match="--ca FILE"):
+        system_authorities()

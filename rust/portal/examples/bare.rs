@@ -3,7 +3,7 @@
 //! Argument: IP:PORT. Prints its address when it listens.
 
 use std::convert::Infallible;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -13,8 +13,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpSocket;
 use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
+
+/// As the portal's: std's 128 would make devices wait a second for a place.
+const BACKLOG: u32 = 4096;
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
     let keep = request.headers().contains_key("portal-accepts");
@@ -30,12 +34,13 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, In
 
 fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_default();
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    println!("{}", listener.local_addr()?);
+    let address: SocketAddr = address.parse().map_err(std::io::Error::other)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async move {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        println!("{}", listener.local_addr()?);
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;

@@ -1,5 +1,7 @@
 //! Reads a body: no more than may be, no slower than may be, and no byte that
-//! has no room.
+//! has no room, but for the first ones, which lie in the connection's buffer.
+
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -32,12 +34,12 @@ where
         return Err(Outcome::TooLarge);
     }
     let patience = settings.room_timeout;
-    let mut memory = room
-        .take(OVERHEAD, patience)
-        .await
-        .ok_or(Outcome::Overload)?;
     let started = Instant::now();
     let mut parts = Parts::default();
+    // Nothing is held while the first bytes are waited for, and a body that
+    // comes in one piece, as nearly all do, waits for all of its room at once:
+    // many that hold a little and wait for more would stop each other.
+    let mut memory = None;
     loop {
         let frame = match timeout_at(deadline(started, parts.len, settings), body.frame()).await {
             Err(_) => return Err(Outcome::Slow),
@@ -51,22 +53,34 @@ where
         if parts.len + data.len() > settings.max_body {
             return Err(Outcome::TooLarge);
         }
-        if !room.grow(&mut memory, data.len(), patience).await {
-            return Err(Outcome::Overload);
+        if let Some(memory) = &mut memory {
+            if !room.grow(memory, data.len(), patience).await {
+                return Err(Outcome::Overload);
+            }
+        } else {
+            memory = Some(start(room, data.len(), patience).await?);
         }
         parts.push(data);
     }
     Ok(Intake {
         body: parts.whole(),
-        memory,
+        memory: match memory {
+            Some(memory) => memory,
+            None => start(room, 0, patience).await?,
+        },
     })
+}
+
+async fn start(room: &Room, bytes: usize, patience: Duration) -> Result<Taken, Outcome> {
+    let taken = room.take(OVERHEAD + bytes, patience).await;
+    taken.ok_or(Outcome::Overload)
 }
 
 /// When the next bytes must be here, after `len` of them.
 fn deadline(started: Instant, len: usize, settings: &Settings) -> Instant {
     let whole = started + settings.body_timeout;
     let earned = (len as u64).saturating_mul(1000) / settings.min_rate.max(1);
-    let slow = started + settings.grace + std::time::Duration::from_millis(earned);
+    let slow = started + settings.grace + Duration::from_millis(earned);
     whole.min(slow)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! hyper says 400, 414 or 431 by itself to a head that does not parse. Agents
 //! of the last generations would take that for a delivery, so nothing is
-//! written before the service has seen a request: the connection just ends.
+//! written but what the service says to a request that it has seen: elsewhere
+//! the connection just ends.
 
 use std::cell::Cell;
 use std::io::{Error, ErrorKind, Result};
@@ -12,23 +13,53 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Shared by a connection and its service, which opens it.
-pub(crate) type Mouth = Rc<Cell<bool>>;
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Speech {
+    #[default]
+    Shut,
+    /// A request is being served: it may be asked for its body.
+    Free,
+    /// It has its answer, which is one write; whatever hyper says after that
+    /// is about something else.
+    Last,
+}
+
+/// Shared by a connection and its service.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mouth(Rc<(Cell<Speech>, Cell<bool>)>);
+
+impl Mouth {
+    /// The service has a request.
+    pub(crate) fn open(&self) {
+        self.0.0.set(Speech::Free);
+        self.0.1.set(true);
+    }
+
+    /// And its answer.
+    pub(crate) fn answered(&self) {
+        self.0.0.set(Speech::Last);
+    }
+
+    /// Whether there was a request at all.
+    pub(crate) fn was_opened(&self) -> bool {
+        self.0.1.get()
+    }
+}
 
 pub(crate) struct Muzzle<S> {
     stream: S,
-    open: Mouth,
+    mouth: Mouth,
 }
 
 impl<S> Muzzle<S> {
     pub(crate) fn new(stream: S) -> (Self, Mouth) {
-        let open = Mouth::default();
+        let mouth = Mouth::default();
         (
             Self {
                 stream,
-                open: open.clone(),
+                mouth: mouth.clone(),
             },
-            open,
+            mouth,
         )
     }
 }
@@ -49,10 +80,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Muzzle<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<Result<usize>> {
-        if !self.open.get() {
+        let speech = self.mouth.0.0.get();
+        if speech == Speech::Shut {
             return Poll::Ready(Err(Error::from(ErrorKind::BrokenPipe)));
         }
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if speech == Speech::Last
+            && matches!(written, Poll::Ready(Ok(count)) if count == bytes.len())
+        {
+            self.mouth.0.0.set(Speech::Shut);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
@@ -34,6 +34,10 @@ pub use crate::service::Flags;
 
 /// After a failure to accept: file descriptors come back when connections end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// So many are accepted before those that are open get their turn: under
+/// overload, others wait in the backlog, and what is begun is ended first.
+const AT_ONCE: u64 = 4;
 
 /// A running portal. Dropped, it ends without care; see [`Server::drain`].
 pub struct Server {
@@ -151,7 +155,7 @@ async fn serve(
                     }
                 },
             };
-            portal.stats.accepted.fetch_add(1, Relaxed);
+            let number = portal.stats.accepted.fetch_add(1, Relaxed);
             portal.stats.open.fetch_add(1, Relaxed);
             let (portal, tls, drained) = (portal.clone(), tls.clone(), drained.clone());
             spawn_local(async move {
@@ -160,6 +164,9 @@ async fn serve(
                 counted.open.fetch_sub(1, Relaxed);
                 drop(place);
             });
+            if number.is_multiple_of(AT_ONCE) {
+                yield_now().await;
+            }
         }
     }
     let _ = drain.send(true);
@@ -212,8 +219,13 @@ async fn requests<S>(
     let service = {
         let (portal, mouth) = (portal.clone(), mouth.clone());
         service_fn(move |request| {
-            mouth.set(true);
-            portal.clone().handle(peer.clone(), request)
+            mouth.open();
+            let (mouth, handled) = (mouth.clone(), portal.clone().handle(peer.clone(), request));
+            async move {
+                let answer = handled.await;
+                mouth.answered();
+                answer
+            }
         })
     };
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -225,7 +237,7 @@ async fn requests<S>(
             serving.await
         }
     };
-    if served.is_err() && !mouth.get() {
+    if served.is_err() && !mouth.was_opened() {
         portal.stats.garbled.fetch_add(1, Relaxed);
     }
 }

@@ -23,12 +23,7 @@ pub struct Unusable {
 ///
 /// [`Unusable`] names the file.
 pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Unusable> {
-    let chain = CertificateDer::pem_slice_iter(&read(certificate)?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| unusable(certificate, error))?;
-    if chain.is_empty() {
-        return Err(unusable(certificate, "there is no certificate in it"));
-    }
+    let chain = certificates(certificate)?;
     let secret =
         PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| unusable(key, error))?;
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
@@ -40,11 +35,22 @@ pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Unusable>
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
+/// At least one.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+    let found = CertificateDer::pem_slice_iter(&read(path)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| unusable(path, error))?;
+    if found.is_empty() {
+        return Err(unusable(path, "there is no certificate in it"));
+    }
+    Ok(found)
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, Unusable> {
     fs::read(path).map_err(|error| unusable(path, error))
 }
 
-fn unusable(path: &Path, reason: impl ToString) -> Unusable {
+pub(crate) fn unusable(path: &Path, reason: impl ToString) -> Unusable {
     Unusable {
         path: path.to_owned(),
         reason: reason.to_string(),

@@ -3,6 +3,7 @@
 
 mod post;
 mod tally;
+mod tls;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -19,8 +20,9 @@ use tokio::time::sleep;
 
 use post::{Line, Reply};
 pub use tally::Tally;
+pub use tls::{Tls, Trust};
 
-/// Reports that wait for a device to be free.
+/// Reports that wait for a device to be free, on each thread.
 const QUEUE: usize = 4096;
 /// An unanswered post is repeated so often, within 100 ms.
 const REPEATS: u32 = 4;
@@ -33,8 +35,11 @@ pub struct Settings {
     pub address: SocketAddr,
     /// For the Host header.
     pub host: String,
-    /// Devices that post at the same time.
+    pub tls: Option<Tls>,
+    /// Devices that post at the same time, on all threads together.
     pub devices: usize,
+    /// One is as much as a processor, and the devices are shared out.
+    pub threads: usize,
     /// How long an agent waits for an answer.
     pub timeout: Duration,
     /// How often a device comes back with what it still has.
@@ -48,10 +53,11 @@ pub struct Settings {
 
 /// A fleet that posts. Reports are given by `post` and numbered from 0.
 pub struct Fleet {
-    queue: Option<mpsc::Sender<(u64, Bytes)>>,
+    /// Of each thread; none once it has finished.
+    queues: Vec<mpsc::Sender<(u64, Bytes)>>,
     given: u64,
     tally: Arc<Mutex<Tally>>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Fleet {
@@ -59,36 +65,53 @@ impl Fleet {
     ///
     /// Where the system gives no thread or event queue.
     pub fn start(settings: Settings) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (queue, reports) = mpsc::channel(QUEUE);
         let tally = Arc::<Mutex<Tally>>::default();
-        let told = tally.clone();
-        let thread = thread::Builder::new()
-            .name("flurry-devices".to_owned())
-            .spawn(move || LocalSet::new().block_on(&runtime, run(settings, reports, told)))?;
-        Ok(Self {
-            queue: Some(queue),
+        let count = settings.threads.clamp(1, settings.devices.max(1));
+        let mut fleet = Self {
+            queues: Vec::with_capacity(count),
             given: 0,
             tally,
-            thread: Some(thread),
-        })
+            threads: Vec::with_capacity(count),
+        };
+        for number in 0..count {
+            let devices = settings.devices / count + usize::from(number < settings.devices % count);
+            fleet.add_thread(Settings {
+                devices: devices.max(1),
+                ..settings.clone()
+            })?;
+        }
+        Ok(fleet)
+    }
+
+    fn add_thread(&mut self, settings: Settings) -> io::Result<()> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (queue, reports) = mpsc::channel(QUEUE);
+        let tally = self.tally.clone();
+        let thread = thread::Builder::new()
+            .name("flurry-devices".to_owned())
+            .spawn(move || LocalSet::new().block_on(&runtime, run(settings, reports, tally)))?;
+        self.queues.push(queue);
+        self.threads.push(thread);
+        Ok(())
     }
 
     /// Queues a report, waiting for room; false where the fleet has ended.
     pub fn post(&mut self, report: Bytes) -> bool {
         let number = self.given;
-        let Some(queue) = &self.queue else {
+        if self.queues.is_empty() {
             return false;
-        };
-        let queued = queue.blocking_send((number, report)).is_ok();
+        }
+        // Never more than there are threads.
+        let turn = (number % self.queues.len() as u64) as usize;
+        let queued = self.queues[turn].blocking_send((number, report)).is_ok();
         self.given += u64::from(queued);
         queued
     }
 
     /// Returns when every report has its outcome.
     pub fn finish(&mut self) {
-        self.queue = None;
-        if let Some(thread) = self.thread.take() {
+        self.queues.clear();
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
@@ -159,8 +182,8 @@ async fn deliver(line: &Line, number: u64, report: &Bytes, tally: &Mutex<Tally>)
                     count(&|tally| tally.timeouts += 1);
                     break;
                 }
-                Reply::NoConnection => {
-                    count(&|tally| tally.no_connection += 1);
+                Reply::NoConnection(why) => {
+                    count(&|tally| tally.no_connection(&why));
                     break;
                 }
             }

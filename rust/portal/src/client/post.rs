@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -16,8 +16,8 @@ use crate::receipt::{self, Receipt};
 const CONTINUE: Duration = Duration::from_secs(2);
 const MAX_HEADERS: usize = 32;
 const MAX_ANSWER: usize = 16 << 10;
-/// Agent 216: it posts to /aar.do and asks before it sends.
-const ASKS_FIRST: u16 = 30;
+/// Protocol of agent 30: it posts to /aar.do and asks before it sends.
+const ASKS_FIRST: u16 = 8;
 
 pub(super) enum Reply {
     /// 200, after the time from connecting to the answer.
@@ -27,13 +27,18 @@ pub(super) enum Reply {
     /// Without an answer.
     Closed,
     Late,
-    NoConnection,
+    NoConnection(io::Error),
 }
+
+/// Plain, or TLS.
+trait Connection: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection for S {}
 
 /// The way to the portal, with connections that may be used again.
 pub(super) struct Line {
     pub(super) settings: Settings,
-    idle: RefCell<Vec<TcpStream>>,
+    idle: RefCell<Vec<Box<dyn Connection>>>,
 }
 
 impl Line {
@@ -48,7 +53,7 @@ impl Line {
         let started = Instant::now();
         let stream = match self.connection().await {
             Ok(stream) => stream,
-            Err(_) => return Reply::NoConnection,
+            Err(why) => return Reply::NoConnection(why),
         };
         match timeout(
             self.settings.timeout,
@@ -63,17 +68,20 @@ impl Line {
         }
     }
 
-    async fn connection(&self) -> io::Result<TcpStream> {
+    /// One that may be used; a handshake has as long as an answer.
+    async fn connection(&self) -> io::Result<Box<dyn Connection>> {
         if let Some(stream) = self.idle.borrow_mut().pop() {
             return Ok(stream);
         }
-        let stream = timeout(
-            self.settings.timeout,
-            TcpStream::connect(self.settings.address),
-        )
-        .await??;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        timeout(self.settings.timeout, self.connect()).await?
+    }
+
+    async fn connect(&self) -> io::Result<Box<dyn Connection>> {
+        let stream = TcpStream::connect(self.settings.address).await?;
+        match &self.settings.tls {
+            None => Ok(Box::new(stream)),
+            Some(tls) => Ok(Box::new(tls.handshake(stream).await?)),
+        }
     }
 
     /// # Errors
@@ -81,29 +89,33 @@ impl Line {
     /// Where there was no whole answer.
     async fn exchange(
         &self,
-        mut stream: TcpStream,
+        mut stream: Box<dyn Connection>,
         protocol: u16,
         report: &Bytes,
     ) -> io::Result<Answer> {
         let asks = protocol == ASKS_FIRST;
         let mut answer = Vec::with_capacity(256);
         let mut request = self.head(asks, report.len());
+        let mut found = (100, None);
         if asks {
             stream.write_all(&request).await?;
+            stream.flush().await?;
             // The first thing that comes: 100, or an answer already.
-            if let Ok(first) = timeout(CONTINUE, read_head(&mut stream, &mut answer)).await
-                && first?.0 != 100
-            {
-                return Err(io::ErrorKind::ConnectionAborted.into());
+            if let Ok(first) = timeout(CONTINUE, read_head(&mut *stream, &mut answer)).await {
+                found = first?;
             }
-            stream.write_all(report).await?;
-        } else {
-            request.extend_from_slice(report);
-            stream.write_all(&request).await?;
         }
-        let mut found = read_head(&mut stream, &mut answer).await?;
+        if found.0 == 100 {
+            if asks {
+                stream.write_all(report).await?;
+            } else {
+                request.extend_from_slice(report);
+                stream.write_all(&request).await?;
+            }
+            stream.flush().await?; // TLS may keep some back
+        }
         while found.0 == 100 {
-            found = read_head(&mut stream, &mut answer).await?;
+            found = read_head(&mut *stream, &mut answer).await?;
         }
         if self.settings.keep_alive && found.0 == 200 {
             self.idle.borrow_mut().push(stream);
@@ -138,7 +150,7 @@ impl Line {
 type Answer = (u16, Option<Receipt>);
 
 /// Reads one head; what follows it stays in `buffer`.
-async fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Answer> {
+async fn read_head(stream: &mut dyn Connection, buffer: &mut Vec<u8>) -> io::Result<Answer> {
     loop {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut response = httparse::Response::new(&mut headers);

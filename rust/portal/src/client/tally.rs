@@ -23,6 +23,8 @@ pub struct Tally {
     pub unanswered: u64,
     pub timeouts: u64,
     pub no_connection: u64,
+    /// Why the last connection was none.
+    pub trouble: Option<String>,
     answered: Vec<(u64, Option<Receipt>)>,
     lost: Vec<u64>,
     micros: Vec<u64>,
@@ -40,6 +42,7 @@ impl Default for Tally {
             unanswered: 0,
             timeouts: 0,
             no_connection: 0,
+            trouble: None,
             answered: Vec::new(),
             lost: Vec::new(),
             micros: vec![0; BUCKETS],
@@ -63,6 +66,11 @@ impl Tally {
     pub(super) fn given_up(&mut self, number: u64) {
         self.given_up += 1;
         self.lost.push(number);
+    }
+
+    pub(super) fn no_connection(&mut self, why: &std::io::Error) {
+        self.no_connection += 1;
+        self.trouble = Some(why.to_string());
     }
 
     /// Numbers of the reports that were stored since the last call, and where
