@@ -7,6 +7,7 @@ input, pids and exits on standard output; when its input ends, so do its childre
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import json
 import os
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from crashes import crashed_in_python
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Process:
@@ -166,6 +169,7 @@ def _be(request: dict[str, Any]) -> None:
     """The child: never returns."""
     code = 1
     try:
+        _die_with_the_nursery()
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -180,6 +184,12 @@ def _be(request: dict[str, Any]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _die_with_the_nursery() -> None:
+    """However that ends: nobody else would ever stop the child."""
+    with suppress(AttributeError, OSError):  # Linux alone has it
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _run(request: dict[str, Any]) -> int:
