@@ -14,15 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from bench.processes import cpu_seconds
+from bench.processes import family_seconds, memory_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 600.0  # seconds for one answer; a contender that hangs is ended
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ChildFailed(RuntimeError):
@@ -95,10 +93,10 @@ class Child:
 
     def peak_bytes(self) -> int:
         """The most memory that was resident at a time (VmHWM), of the process alone."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-        raise ChildFailed(f"{self.name} has ended.")
+        try:
+            return memory_bytes(self.pid, "VmHWM")
+        except OSError:
+            raise ChildFailed(f"{self.name} has ended.") from None
 
     def __enter__(self) -> Child:
         return self
@@ -115,20 +113,3 @@ class Child:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
-
-
-def family_seconds(pid: int) -> float:
-    """User and system time so far, of a process and of its descendants."""
-    return cpu_seconds(pid) + sum(_descendants(pid))
-
-
-def _descendants(pid: int) -> list[float]:
-    """CPU seconds of what the process started: what still runs, then what every one of them waited for."""
-    found = []
-    own = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    found.append((int(own[13]) + int(own[14])) / TICKS)  # cutime, cstime
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(OSError):  # a thread or a process has just ended; its time is in the ticks the next time
-            children = (task / "children").read_text().split()
-            found.extend(family_seconds(int(child)) for child in children)
-    return found

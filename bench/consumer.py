@@ -15,7 +15,8 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.ground import Ground
-from bench.processes import Process, ProcessFailed, cpu_seconds, family
+from bench.processes import Process, ProcessFailed, family, family_seconds, memory_bytes
+from flurry_fast.stack.ports import is_free
 
 START_SECONDS = 120.0
 LOOK_SECONDS = 0.2
@@ -116,20 +117,16 @@ class Consumer(Process):
         return found
 
     def cpu_seconds(self) -> float:
-        """Of all its processes."""
-        return sum(map(cpu_seconds, family(self.pid)))
+        """Of all its processes, and of those that it replaced."""
+        return family_seconds(self.pid)
 
     def resident(self) -> int:
         """VmRSS of all its processes, bytes. Raises ProcessFailed."""
         self.check()
-        return sum(map(_resident, family(self.pid)))
-
-
-def _resident(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise ProcessFailed(f"process {pid} has ended")
+        try:
+            return sum(memory_bytes(pid, "VmRSS") for pid in family(self.pid))
+        except OSError as error:
+            raise ProcessFailed(str(error)) from None
 
 
 def _free_ports(count: int) -> int:
@@ -138,13 +135,8 @@ def _free_ports(count: int) -> int:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             first: int = probe.getsockname()[1]
-        if first + count < 65536 and all(_is_free(first + more) for more in range(1, count)):
+        if first + count < 65536 and all(is_free(first + more) for more in range(1, count)):
             return first
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def _short(status: Mapping[str, Any]) -> str:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.child import ROOT, family_seconds
+from bench.child import ROOT
 from bench.contenders.collector import BOOTSTRAP
 from bench.contenders.collector import TOPIC as TOPIC_VARIABLE
+from bench.processes import TICKS, family_seconds, memory_bytes
 from flurry_fast._core import HttpFleet
 from flurry_fast.broker import EmbeddedBroker
 
@@ -44,10 +45,7 @@ class FrontEnd:
 
     def peak_bytes(self) -> int:
         """The most memory that was resident at a time (VmHWM)."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-        raise OSError(f"{self.name} has ended")
+        return memory_bytes(self.pid, "VmHWM")
 
 
 @contextmanager
@@ -150,7 +148,7 @@ def devices_seconds() -> float:
             if f"({DEVICE_THREAD})" in text:
                 fields = text.rpartition(")")[2].split()
                 total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
+    return total / TICKS
 
 
 def said_to(address: str, path: str) -> bytes:

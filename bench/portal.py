@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.child import ROOT, family_seconds
+from bench.child import ROOT
 from bench.environment import describe, refuse_debug_build
 from bench.front_ends import (
     AIOHTTP,
@@ -39,6 +39,7 @@ from bench.front_ends import (
     measure,
     said_to,
 )
+from bench.processes import family_seconds
 from flurry_fast._core import Simulator
 from flurry_fast.broker import EmbeddedBroker
 

@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 ROOT = Path(__file__).resolve().parents[1]
+TICKS = os.sysconf("SC_CLK_TCK")
 END_SECONDS = 300.0  # for an orderly end: what is unwritten is written
 
 
@@ -43,10 +46,10 @@ class Process:
     def resident(self) -> int:
         """VmRSS in bytes. Raises ProcessFailed."""
         self.check()
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        raise self.failure("ended")
+        try:
+            return memory_bytes(self.pid, "VmRSS")
+        except OSError:
+            raise self.failure("ended") from None
 
     def wait(self, seconds: float) -> None:
         """Until it has done what it was started for. Raises ProcessFailed."""
@@ -84,3 +87,28 @@ def family(pid: int) -> list[int]:
         for child in children:
             found += family(int(child))
     return found
+
+
+def family_seconds(pid: int) -> float:
+    """User and system time so far, of a process and of its descendants."""
+    return cpu_seconds(pid) + sum(_descendants(pid))
+
+
+def _descendants(pid: int) -> list[float]:
+    """CPU seconds of what the process started: what still runs, then what every one of them waited for."""
+    found = []
+    own = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    found.append((int(own[13]) + int(own[14])) / TICKS)  # cutime, cstime
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):  # a thread or a process has just ended; its time is in the ticks the next time
+            children = (task / "children").read_text().split()
+            found.extend(family_seconds(int(child)) for child in children)
+    return found
+
+
+def memory_bytes(pid: int, field: Literal["VmRSS", "VmHWM"]) -> int:
+    """Resident memory of a process alone: now, or the most at a time. Raises OSError where it has ended."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise ProcessLookupError(f"process {pid} has ended")

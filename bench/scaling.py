@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from bench import native
 from bench.child import ROOT, Child
 from bench.corpus import make_corpus
 from bench.part import Part, parser, run
+from bench.processes import memory_bytes
 from bench.rounds import progress
 from bench.servers import servers
 from bench.topic import Backlog, backlog
@@ -82,7 +84,7 @@ def one_fleet(apps: int, reports: int) -> dict[str, Any]:
     """Counts a fleet's reports with the default plan and freezes them, as one flush. In this process."""
     simulator = Simulator(20131120, apps=apps)
     engine = native.new_engine(native.load_plan("default"))
-    before = _resident()
+    before = memory_bytes(os.getpid(), "VmRSS")
     cpu, points, place = 0.0, 0, 0
     while place < reports:
         made = simulator.next_batch(min(10_000, reports - place))
@@ -94,7 +96,7 @@ def one_fleet(apps: int, reports: int) -> dict[str, Any]:
         assert engine.absorb(batch) is None
         cpu += time.process_time() - start
         place += n
-    grown = _resident() - before
+    grown = memory_bytes(os.getpid(), "VmRSS") - before
     groups = engine.stats()["groups"]
     start = time.process_time()
     flush = native.frozen(engine)
@@ -110,13 +112,6 @@ def one_fleet(apps: int, reports: int) -> dict[str, Any]:
         "groups": groups,
         "memory_mb": grown / 1e6,
     }
-
-
-def _resident() -> int:
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("/proc/self/status has no VmRSS")
 
 
 def _consume(where: Backlog, processes: int, points: int) -> dict[str, Any]:
