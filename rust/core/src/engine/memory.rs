@@ -1,6 +1,5 @@
 //! What is held in memory, and how it is given back.
 
-use super::partition::Partition;
 use super::sink::ReportSink;
 use super::{Engine, EngineError};
 use crate::trials::{self, Bug};
@@ -92,14 +91,12 @@ impl<S: ReportSink> Engine<S> {
         };
         let (partition, bucket) = (block.partition, block.bucket);
         self.blocks.kill(id);
-        let proves = |part: &Partition<S>| {
-            part.number == partition
-                && part
-                    .counters
-                    .as_ref()
-                    .is_some_and(|c| c.proves_absent(bucket))
-        };
-        if !self.partitions.iter().any(proves) || trials::seeded(Bug::AbsenceAfterEviction) {
+        let counters = self
+            .position_of(partition)
+            .and_then(|at| self.partitions.get(at)?.counters.as_ref());
+        if !counters.is_some_and(|c| c.proves_absent(bucket))
+            || trials::seeded(Bug::AbsenceAfterEviction)
+        {
             return; // it would be read anyway
         }
         if let Some(forgotten) = self.gone.note(bucket, print) {
