@@ -1,4 +1,4 @@
-"""Everything that a topic of the embedded broker holds."""
+"""Everything that a topic holds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from flurry_fast.broker import EmbeddedBroker
 
 
 def read_topic(broker: EmbeddedBroker, topic: str) -> list[Message]:
-    """All records, by partition and offset."""
-    consumer = Consumer({"bootstrap.servers": broker.file.bootstrap, "group.id": "reader", "fetch.wait.max.ms": 10})
+    """All records of a topic of the embedded broker, by partition and offset."""
+    return read_records(broker.file.bootstrap, topic, broker.file.topics[topic])
+
+
+def read_records(bootstrap: str, topic: str, partitions: int) -> list[Message]:
+    """The same of any broker."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "fetch.wait.max.ms": 10})
     try:
         found: list[Message] = []
-        for partition in range(broker.file.topics[topic]):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-            assert low == 0, "the embedded broker forgot records"
+        for partition in range(partitions):
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+            assert low == 0, "the broker forgot records"
             consumer.assign([TopicPartition(topic, partition, low)])
             wanted = len(found) + high - low
             while len(found) < wanted:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
-from embedded_topic import read_topic as read_all
+from whole_topic import read_topic as read_all
 
 from flurry_fast.broker import EmbeddedBroker
 from flurry_fast.config.model import Kafka

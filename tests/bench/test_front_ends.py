@@ -15,7 +15,7 @@ from flurry_fast.broker import EmbeddedBroker
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from embedded_topic import read_topic
+from whole_topic import read_topic
 
 
 @pytest.mark.parametrize("name", [AIOHTTP, UVICORN, GRANIAN])

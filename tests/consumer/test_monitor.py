@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from clocks import ManualClock
+from loopback import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
 from flurry_fast.config.model import Metrics as MetricsSettings
@@ -172,11 +173,3 @@ def test_every_metric_is_in_the_manual() -> None:
         full = PREFIX + name + ("_total" if kind == "counter" else "")
         assert f"| `{full}` |" in text, full
         assert words in text, full
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

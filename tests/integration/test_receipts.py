@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, Consumer, TopicPartition
+from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from flurry_fast._core import HttpFleet, Simulator
@@ -19,27 +19,18 @@ from ..real_topics import make_topic
 sys.path.insert(0, str(Path(__file__).parents[1] / "portal"))
 
 from doors import Door
+from whole_topic import read_records
 
 PARTITIONS, REPORTS = 3, 300
 
 
 def read(bootstrap: str, topic: str, kind: int) -> dict[tuple[int, int, int], bytes]:
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": topic})
     found: dict[tuple[int, int, int], bytes] = {}
-    try:
-        for partition in range(PARTITIONS):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
-            consumer.assign([TopicPartition(topic, partition, low)])
-            wanted = len(found) + high - low
-            while len(found) < wanted:
-                for message in consumer.consume(wanted - len(found), timeout=10):
-                    assert message.error() is None
-                    stored_kind, timestamp = message.timestamp()
-                    assert stored_kind == kind
-                    found[partition, message.offset() or 0, timestamp] = message.value() or b""
-        return found
-    finally:
-        consumer.close()
+    for message in read_records(bootstrap, topic, PARTITIONS):
+        stored_kind, timestamp = message.timestamp()
+        assert stored_kind == kind
+        found[message.partition() or 0, message.offset() or 0, timestamp] = message.value() or b""
+    return found
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from embedded_topic import read_topic
+from whole_topic import read_topic
 
 from flurry_fast.broker import EmbeddedBroker
 

@@ -11,7 +11,7 @@ from zlib import crc32
 
 import pytest
 from doors import Door, headers_of, payloads, read_all, request, wait_until
-from embedded_topic import read_topic
+from whole_topic import read_topic
 
 from flurry_fast._core import HttpFleet, decode_json, message_key
 from flurry_fast.broker import EmbeddedBroker

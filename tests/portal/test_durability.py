@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -11,16 +10,10 @@ from pathlib import Path
 import pytest
 from doors import SECONDS, Door, has_stored, headers_of, payloads, read_all, request, wait_until
 from load import Load
+from loopback import free_port
 
 from flurry_fast._core import Simulator
 from flurry_fast.broker import EmbeddedBroker
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

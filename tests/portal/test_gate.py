@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from doors import Door, request
-from embedded_topic import read_topic
 from prometheus_client.parser import text_string_to_metric_families
+from whole_topic import read_topic
 
 from flurry_fast._core import PORTAL_OUTCOMES, Simulator, message_key, peek
 from flurry_fast.broker import EmbeddedBroker

@@ -15,6 +15,7 @@ from textwrap import dedent
 
 import pytest
 from doors import ROOT, SECONDS, Door, payloads, read_all, request, wait_until
+from loopback import free_port
 
 from flurry_fast._core import HttpFleet
 from flurry_fast.broker import EmbeddedBroker
@@ -36,12 +37,6 @@ def block(begins: str) -> str:
     found = re.search(rf"\n((?: {{4}}.*\n)*? {{4}}{begins}(?:.*\n)(?: {{4}}.*\n)*)", PAGE)
     assert found is not None
     return dedent(found[1])
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

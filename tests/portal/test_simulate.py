@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from confluent_kafka import Message
 from doors import ROOT, Door, payloads, request, simulate
-from embedded_topic import read_topic
+from whole_topic import read_topic
 
 from flurry_fast._core import HttpFleet, decode_json
 from flurry_fast.agent.http import HttpTarget, NoSuchPortal, Portal
