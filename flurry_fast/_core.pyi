@@ -251,7 +251,8 @@ class Engine:
         """Give the flush up, whatever of it is written: its blocks are dirty again."""
 
     def evict(self, target_bytes: int) -> int:
-        """Evict durable blocks, longest untouched first, until ``memory()["blocks"]`` is about that. How many went."""
+        """Bring ``memory()["blocks"]`` to three quarters of that, if it is above: blocks that were untouched for
+        longest are put away as bytes, and where that is not enough durable ones leave memory. How many left."""
 
     def archive_take(self, partition: int) -> ArchiveChunk | None:
         """The rows gathered since the last take, or None."""

@@ -178,6 +178,14 @@ class Counters(Section):
         " see counters.flush_share.",
         json_schema_extra=SECONDS,
     )
+    flush_age_behind: Duration = Field(
+        30.0,
+        gt=0,
+        le=86400,
+        description="The same as counters.flush_age while reading is behind the log (batches come full): newer records"
+        " wait for older ones then, and the longer blocks are added to, the fewer are written.",
+        json_schema_extra=SECONDS,
+    )
     flush_share: float = Field(
         0.5,
         gt=0,

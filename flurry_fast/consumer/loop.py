@@ -13,6 +13,7 @@ from flurry_fast import trials
 from flurry_fast.archive.chain import Chain
 from flurry_fast.config.model import Consume
 from flurry_fast.consumer.assignment import Assignment
+from flurry_fast.consumer.backlog import Backlog
 from flurry_fast.consumer.frontier import Frontier
 from flurry_fast.consumer.memory import Governor
 from flurry_fast.consumer.ports import Source
@@ -64,6 +65,7 @@ class Consumer:
         self._last_record: float | None = None
         self._commits = (0, 0)  # confirmed, failed: when last looked at
         self._commits_failing_since: float | None = None
+        self._backlog = Backlog(settings, clock)
         self.frontier = Frontier(source, sinks, registration)
         reserved = FETCH_QUEUE_BYTES + settings.batch_bytes
         self.governor = Governor(engine, source, sinks, settings.memory, reserved)
@@ -106,13 +108,16 @@ class Consumer:
         """Drain a batch, absorb it, let every sink write what is due, commit what is durable."""
         settings = self._settings
         batch, errors = self._source.drain(settings.batch_messages, settings.batch_bytes, settings.batch_wait)
+        size = (len(batch), batch.payload_bytes) if batch is not None else (0, 0)
         if batch is not None:
             self._absorb(batch, stop)
+        behind = self._backlog.note(*size)
         for error in errors:
             self._partition_error(error)
         for stopped in self._engine.stopped():
             self.assignment.stop(stopped.partition, stopped.detail)
         for sink in self._sinks:
+            sink.behind = behind
             for event in sink.poll():
                 match event:
                     case Rewind(partition, offset):

@@ -1,7 +1,8 @@
 """One budget in bytes over everything that grows: blocks, archive buffers, batches, flushes in flight.
 
-Under pressure, in this order: write what is unwritten, evict blocks that are written, pause the partitions until
-there is room again; a sink that can not write gives up its buffers and reads again later. Never out of memory.
+Under pressure, in this order: put blocks away as bytes that were not touched for long, evict those that are written,
+write what is unwritten, pause the partitions until there is room again; a sink that can not write gives up its buffers
+and reads again later. Never out of memory.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from flurry_fast.sinks.base import Sink
 if TYPE_CHECKING:
     from flurry_fast._core import Engine
 
-FLUSH_AT = 0.6  # of the budget: write what is unwritten, if the largest sink holds ...
+EVICT_AT = 0.6  # of the budget: blocks are put away or evicted
+FLUSH_AT = 0.7  # write what is unwritten, if the largest sink holds ...
 FLUSH_SHARE = 0.1  # ... at least this much of it
-EVICT_AT = 0.7  # evict down to here
 PAUSE_AT = 0.9  # take nothing more ...
 RESUME_AT = 0.75  # ... until here
 KINDS = ("blocks", "archive", "dedup", "passed", "gone", "scratch")
@@ -50,15 +51,14 @@ class Governor:
     def poll(self, active: Callable[[], set[int]]) -> int:
         """Act on what is used; how much is used now. `active()`: the partitions whose records are taken."""
         used = self.used()
+        if used >= EVICT_AT * self._budget:
+            self.evicted += self._engine.evict(self._over(EVICT_AT))
+            used = self.used()
         if used >= FLUSH_AT * self._budget:
             largest = max(self._sinks, key=lambda sink: sink.status().unwritten_bytes)
             # Clean blocks go by eviction: flushing crumbs over and over would only make small files.
             if largest.status().unwritten_bytes >= FLUSH_SHARE * self._budget or used >= PAUSE_AT * self._budget:
                 largest.flush()
-        if used >= EVICT_AT * self._budget:
-            count = self._engine.evict(self._over(EVICT_AT))
-            self.evicted += count
-            used = self.used() if count else used
         if used >= PAUSE_AT * self._budget:
             if self._shed():
                 used = self.used()

@@ -21,6 +21,7 @@ from flurry_fast.archive.files import is_remote, open_files
 from flurry_fast.archive.filesystem import ArchiveFileSystem
 from flurry_fast.broker import BrokerNotRunning
 from flurry_fast.config.model import Kafka, PlanFile, Settings
+from flurry_fast.consumer.allocator import give_large_pieces_back
 from flurry_fast.consumer.loop import Consumer
 from flurry_fast.consumer.membership import find_membership
 from flurry_fast.consumer.monitor import Monitor
@@ -77,6 +78,7 @@ def consume(settings: Settings, stop: Callable[[], bool]) -> None:
             sinks=list(settings.consume.sinks),
             first_start=registration.new_incarnation,
         )
+        give_large_pieces_back()
         engine = make_engine(settings, plan, registration)
         files = open_files(settings.archive)
         sinks = make_sinks(settings, engine, store, registry, registration, clock, files=files)

@@ -230,8 +230,10 @@ class CountersSink(Sink[CountersPosition]):
     @property
     def interval(self) -> float:
         """Seconds until a record is flushed, now. Short while flushes are cheap: what was received is soon seen. Where
-        they are not, more records share a row of the store."""
+        they are not, and behind a backlog, more records share a row of the store."""
         settings = self._settings
+        if self.behind:
+            return max(settings.flush_age, settings.flush_age_behind)
         wanted = max(settings.flush_age_min, self._took / settings.flush_share)
         return min(settings.flush_age, wanted)
 

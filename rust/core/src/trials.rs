@@ -22,6 +22,7 @@ pub enum Bug {
     TruncationUnchecked,
     GapInOffsetsPassed,
     DedupFromWholeArchive,
+    PackedTakenAsWritten,
 }
 
 impl Bug {
@@ -45,6 +46,7 @@ impl Bug {
             "dedup_rebuilt_from_whole_archive",
             Self::DedupFromWholeArchive,
         ),
+        ("packed_taken_as_written", Self::PackedTakenAsWritten),
     ];
 }
 

@@ -18,9 +18,11 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub fn new() -> Self {
+    /// With room for so many blocks.
+    pub fn with_room(blocks: usize) -> Self {
+        let slots = (2 * blocks + 1).next_power_of_two().max(FIRST_SLOTS);
         Self {
-            slots: vec![Slot::default(); FIRST_SLOTS],
+            slots: vec![Slot::default(); slots],
             used: 0,
             live: 0,
         }
@@ -89,7 +91,7 @@ mod tests {
     fn blocks_come_go_and_come_again() {
         let keys = Keys::random();
         let print = |number: u32| keys.text(&number.to_le_bytes());
-        let mut index = Index::new();
+        let mut index = Index::with_room(0);
         for number in 0..5_000 {
             assert_eq!(index.find(print(number)), NONE);
             index.insert(print(number), number);

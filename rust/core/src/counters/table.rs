@@ -9,7 +9,7 @@ use super::ops::Op;
 use super::pack::{Layout, Packed};
 use super::slots::{Print, start};
 
-pub(super) use super::arena::Region;
+pub(super) use super::arena::{MAX_KEY as MAX_TEXT, Region};
 
 /// Cells that a block has at least, if it has any.
 const FIRST_CELLS: u32 = 8;
@@ -197,7 +197,7 @@ impl GroupTable {
         }
     }
 
-    /// Keeps a text that is no group's; [`Self::key`] has it.
+    /// Keeps a text of at most [`MAX_TEXT`] bytes that is no group's; [`Self::key`] has it.
     pub fn keep(&mut self, text: &[u8]) -> Result<u32, TableFull> {
         let write = |out: &mut Vec<u8>| out.extend_from_slice(text);
         Ok(self.keys.push(0, text.len(), write)?.0)
@@ -228,6 +228,7 @@ impl GroupTable {
     /// Gives the cells of a block back: none of its groups is found any more.
     /// What they have elsewhere stays until the living are moved.
     pub fn release(&mut self, region: Region) {
+        self.count -= region.used as usize;
         self.cells.release(region);
     }
 

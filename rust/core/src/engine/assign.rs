@@ -180,7 +180,7 @@ impl<S: ReportSink> Engine<S> {
 
     fn drop_blocks(&mut self, partition: i32) {
         for id in self.blocks.of_partition(partition) {
-            self.blocks.kill(id);
+            self.blocks.kill(&self.program, id);
         }
         // Open needs know blocks by number: then a rebuild has to wait.
         if self.open.is_none() {

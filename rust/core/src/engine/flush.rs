@@ -189,7 +189,10 @@ impl<S: ReportSink> Engine<S> {
 
     fn land(&mut self, id: u64, what: &str) -> Result<Flight, EngineError> {
         match self.flight.take_if(|flight| flight.id == id) {
-            Some(flight) => Ok(flight),
+            Some(flight) => {
+                self.evict_again_at = 0; // its blocks may be clean now
+                Ok(flight)
+            }
             None => Err(EngineError::misuse(format!(
                 "{what}: flush {id} is not in flight"
             ))),

@@ -6,6 +6,7 @@ use super::needs::{Asker, Deferred, Open};
 use super::partition::Partition;
 use crate::clock;
 use crate::counters::blocks::Blocks;
+use crate::plan::Plan;
 use crate::counters::{Fate, Fates, Gate, Ops, Program};
 use crate::trials::{self, Bug};
 
@@ -66,7 +67,7 @@ impl<'b> Records<'b> {
 /// What decides where operations are applied, and whether.
 pub(super) struct Fold<'e, 'b, S> {
     pub program: &'e Program,
-    pub plan: u32,
+    pub plan: &'e Plan,
     pub incarnation: u32,
     pub turn: u64,
     pub blocks: &'e mut Blocks,
@@ -119,6 +120,10 @@ impl<S> Fold<'_, '_, S> {
             self.stats.skipped += 1;
             return false;
         }
+        self.blocks.prepare(self.program, self.plan, id);
+        let Some(block) = self.blocks.get_mut(id) else {
+            return false;
+        };
         block.touched = record.offset;
         block.turn = self.turn;
         let newly_dirty = self.blocks.set_dirty(id, true);
@@ -149,7 +154,7 @@ impl<S> Fold<'_, '_, S> {
         } else {
             self.stats.base_reads += 1;
             let asker = Asker {
-                plan: self.plan,
+                plan: self.plan.id,
                 incarnation: self.incarnation,
                 partition,
                 epoch: record.epoch,

@@ -49,39 +49,63 @@ impl<S: ReportSink> Engine<S> {
         }
     }
 
-    /// Evicts clean blocks, those first that were not touched for longest,
-    /// until `memory().blocks` is about `target_bytes` or no clean one is left.
-    /// Returns how many went.
+    /// Brings `memory().blocks` down to about three quarters of `target_bytes`,
+    /// once it is above it: the groups of blocks that were not touched for
+    /// longest are put away as bytes, written or not; where that is not enough,
+    /// clean blocks leave memory. Returns how many left.
     pub fn evict(&mut self, target_bytes: usize) -> Result<usize, EngineError> {
         self.no_open_needs("evict")?;
-        if self.blocks.bytes() <= target_bytes {
+        let held = self.blocks.bytes();
+        if held <= target_bytes || held < self.evict_again_at && target_bytes > 0 {
             return Ok(0);
         }
         self.give_back();
-        let held = self.blocks.bytes();
         // What is held includes room to grow: the living must shrink as much as the whole.
-        let target = self.blocks.live_bytes() as u128 * target_bytes as u128 / held.max(1) as u128;
-        let mut clean: Vec<(u64, u32)> = self
+        let live = self.blocks.live_bytes();
+        let target = live as u128 * target_bytes as u128 / self.blocks.bytes().max(1) as u128;
+        let target = (target as usize).min(target_bytes) / 4 * 3;
+        let mut oldest: Vec<(u64, u32)> = self
             .blocks
             .iter()
-            .filter(|(id, _)| !self.blocks.is_dirty(*id) || trials::seeded(Bug::DirtyBlocksEvicted))
-            .filter(|(_, block)| !block.flying && !block.pending)
+            .filter(|(_, block)| !block.pending)
             .map(|(id, block)| (block.turn, id))
             .collect();
-        clean.sort_unstable();
-        let mut evicted = 0;
-        for (_, id) in clean {
-            if self.blocks.live_bytes() as u128 <= target {
-                break;
-            }
-            self.evict_block(id);
-            evicted += 1;
-        }
-        if evicted > 0 {
-            self.stats.blocks_evicted += evicted as u64;
+        oldest.sort_unstable();
+        self.pack(&oldest, target);
+        let evicted = self.evict_clean(&oldest, target);
+        self.stats.blocks_evicted += evicted;
+        if target_bytes == 0 || self.blocks.is_worth_a_rebuild() {
             self.rebuild();
         }
-        Ok(evicted)
+        // What could not be helped now will not be soon.
+        self.evict_again_at = self.blocks.bytes() / 16 * 17;
+        Ok(evicted as usize)
+    }
+
+    /// Those that were touched lately stay as they are.
+    fn pack(&mut self, oldest: &[(u64, u32)], target: usize) {
+        for (_, id) in oldest {
+            if self.blocks.live_bytes() <= target || self.blocks.open_bytes() <= target / 2 {
+                break;
+            }
+            self.stats.blocks_packed += u64::from(self.blocks.pack(&self.program, *id));
+        }
+    }
+
+    fn evict_clean(&mut self, oldest: &[(u64, u32)], target: usize) -> u64 {
+        let mut evicted = 0;
+        for (_, id) in oldest {
+            if self.blocks.live_bytes() <= target {
+                break;
+            }
+            let dirty = self.blocks.is_dirty(*id) && !trials::seeded(Bug::DirtyBlocksEvicted);
+            let flying = self.blocks.get(*id).is_some_and(|block| block.flying);
+            if !dirty && !flying {
+                self.evict_block(*id);
+                evicted += 1;
+            }
+        }
+        evicted
     }
 
     /// From now on this block may have a stored cell.
@@ -90,7 +114,7 @@ impl<S: ReportSink> Engine<S> {
             return;
         };
         let (partition, bucket) = (block.partition, block.bucket);
-        self.blocks.kill(id);
+        self.blocks.kill(&self.program, id);
         let counters = self
             .position_of(partition)
             .and_then(|at| self.partitions.get(at)?.counters.as_ref());

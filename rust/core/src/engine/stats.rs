@@ -60,6 +60,8 @@ totals! {
     blocks_frozen,
     /// Blocks of acknowledged flushes.
     blocks_flushed,
+    /// Times that a block's groups were put away as bytes.
+    blocks_packed,
     /// Blocks that were evicted.
     blocks_evicted,
     /// Records that the archive took.

@@ -4,4 +4,5 @@
 mod dedup;
 mod harness;
 mod model;
+mod packing;
 mod rules;

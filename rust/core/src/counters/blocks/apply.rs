@@ -35,15 +35,7 @@ impl Blocks {
         }
         for scope in &mut *scopes {
             scope.block = self.index.find(scope.print);
-            let block = scope.block as usize;
-            hints::soon(&self.blocks, block);
-            // Eight of either to a cache line.
-            for place in (0..self.rollups).step_by(8) {
-                hints::soon(&self.states, block * self.rollups + place);
-            }
-            for place in (0..self.single_numbers).step_by(8) {
-                hints::soon(&self.singles, block * self.single_numbers + place);
-            }
+            hints::soon(&self.blocks, scope.block as usize);
         }
     }
 
@@ -81,13 +73,16 @@ impl Blocks {
     /// Adds to the only group of a rollup without dimensions.
     #[inline]
     pub(super) fn add_single(&mut self, block: u32, step: &Step, deltas: &[u64]) {
-        let state = block as usize * self.rollups + usize::from(step.at);
-        if let Some(state) = self.states.get_mut(state) {
+        let Some(head) = self.get(block).map(|block| block.head) else {
+            return;
+        };
+        if let Some(state) = self.heads.states_mut(head).get_mut(usize::from(step.at)) {
             self.single_groups += usize::from(state.groups == 0);
             state.groups = 1;
         }
-        let first = block as usize * self.single_numbers + step.single.unwrap_or(0);
-        let numbers = self.singles.get_mut(first..first + deltas.len());
+        let first = step.single.unwrap_or(0);
+        let singles = self.heads.singles_mut(head);
+        let numbers = singles.get_mut(first..first + deltas.len());
         for (number, delta) in numbers.unwrap_or(&mut []).iter_mut().zip(deltas) {
             *number = number.saturating_add(*delta);
         }
@@ -181,11 +176,11 @@ impl Blocks {
         key: (usize, impl FnOnce(&mut Vec<u8>)),
     ) -> Result<(), TableFull> {
         let New { step, delta, .. } = new;
-        let (Some(state), Some(block)) = (
-            self.states
-                .get_mut(id as usize * self.rollups + usize::from(step.at)),
-            self.blocks.get_mut(id as usize),
-        ) else {
+        let Some(block) = self.blocks.get_mut(id as usize) else {
+            return Ok(());
+        };
+        let states = self.heads.states_mut(block.head);
+        let Some(state) = states.get_mut(usize::from(step.at)) else {
             return Ok(());
         };
         let bytes = if state.groups < new.cap {
@@ -204,7 +199,7 @@ impl Blocks {
             8 * (delta.layout.width + 2)
         };
         self.live_bytes += bytes;
-        block.bytes += bytes;
+        block.bytes += bytes as u32;
         if block.dirty {
             self.dirty_bytes += bytes;
         }

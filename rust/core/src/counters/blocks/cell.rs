@@ -2,7 +2,7 @@
 
 use super::Blocks;
 use super::apply::New;
-use crate::counters::block::{Decoded, Header, KeyParts, Writer};
+use crate::counters::block::{Decoded, Header, KeyParts, Writer, write_body};
 use crate::counters::program::Program;
 use crate::counters::row::write_row;
 use crate::counters::slots::Print;
@@ -23,6 +23,8 @@ struct Line {
 pub(super) struct Encoding {
     lines: Vec<Line>,
     numbers: Vec<u64>,
+    /// A block on its way to be put away.
+    pub value: Vec<u8>,
 }
 
 impl Blocks {
@@ -32,6 +34,11 @@ impl Blocks {
             return;
         };
         block.base = cell.header.end;
+        self.fill(program, id, cell);
+    }
+
+    /// Makes the groups of a cell in a block that has none.
+    pub(super) fn fill(&mut self, program: &Program, id: u32, cell: &Decoded) {
         let groups = cell.sections.iter().map(|section| section.groups);
         let expected = groups.sum::<usize>() as u32;
         for section in &cell.sections {
@@ -87,15 +94,15 @@ impl Blocks {
 
     /// Appends the canonical value of a block.
     pub fn encode(&mut self, program: &Program, id: u32, header: Header, out: &mut Vec<u8>) {
-        let first = id as usize * self.rollups;
-        let (Some(states), Some(block)) = (
-            self.states.get(first..first + self.rollups),
-            self.blocks.get(id as usize),
-        ) else {
+        if let Some(body) = self.body(id) {
+            return write_body(out, header, body);
+        }
+        let Some(block) = self.blocks.get(id as usize) else {
             return;
         };
+        let (states, singles) = (self.heads.states(block.head), self.heads.singles(block.head));
         let table = &self.table;
-        let Encoding { lines, numbers } = &mut self.encoding;
+        let Encoding { lines, numbers, .. } = &mut self.encoding;
         lines.clear();
         numbers.clear();
         for (step, state) in program.rollups.iter().zip(states) {
@@ -108,8 +115,7 @@ impl Blocks {
                     numbers: numbers.len(),
                     prefix: 0,
                 });
-                let first = id as usize * self.single_numbers + at;
-                let single = self.singles.get(first..first + step.measures.len());
+                let single = singles.get(at..at + step.measures.len());
                 numbers.extend_from_slice(single.unwrap_or(&[]));
             }
         }

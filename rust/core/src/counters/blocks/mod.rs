@@ -3,14 +3,18 @@
 
 mod apply;
 mod cell;
+mod heads;
+mod packed;
 
 use std::num::NonZeroU32;
 
 use flurry_hints as hints;
 
+use super::block::Decoded;
 use super::index::{Index, NONE};
 use super::program::Program;
 use super::table::{GroupTable, Region, TableFull};
+use heads::Heads;
 
 /// One block's place and state, in a cache line; its groups lie in the common table.
 #[derive(Debug)]
@@ -20,13 +24,17 @@ pub struct Block {
     region: Region,
     /// Where its API key is.
     key: u32,
+    /// Where its head is, `NONE` while its groups are put away.
+    head: u32,
+    /// Where its groups are put away as bytes, 0 while they lie in the table.
+    packed: u32,
     pub partition: i32,
     pub bucket: u32,
     /// E of the stored cell that it was built on: records below are in it. 0: there was none.
     pub base: i64,
     /// Offset of the last record counted here, −1 before the first.
     pub touched: i64,
-    /// The engine's turn at that time: blocks of old turns are evicted first.
+    /// The engine's turn at that time: blocks of old turns are put away first.
     pub turn: u64,
     dirty: bool,
     /// Part of the flush in flight.
@@ -35,17 +43,8 @@ pub struct Block {
     pub pending: bool,
     /// Dropped, to be removed at the next rebuild.
     pub dead: bool,
-    /// About the bytes that its groups take.
-    pub bytes: usize,
-}
-
-/// A rollup of a block.
-#[derive(Clone, Copy, Default)]
-struct State {
-    /// Those that have a line of their own.
-    groups: u32,
-    /// Where the numbers of `(other)` are, if there is one.
-    other: Option<NonZeroU32>,
+    /// About the bytes that it takes.
+    bytes: u32,
 }
 
 /// All blocks of an engine.
@@ -55,22 +54,20 @@ pub struct Blocks {
     blocks: Vec<Block>,
     /// Fingerprints of the blocks.
     prints: Vec<u128>,
-    /// Per block and rollup, `rollups` to a block.
-    states: Vec<State>,
-    rollups: usize,
-    /// Of rollups without dimensions, `single_numbers` to a block.
-    singles: Vec<u64>,
-    single_numbers: usize,
-    /// How many of them exist.
+    heads: Heads,
+    /// Groups of rollups without dimensions.
     single_groups: usize,
+    /// About the bytes of the blocks whose groups are put away.
+    packed_bytes: usize,
     live_bytes: usize,
-    /// Of dropped blocks that wait for a rebuild.
+    /// Of what left the table and waits for a rebuild.
     dead_bytes: usize,
     dirty_bytes: usize,
     full: bool,
     /// Updates of groups that were applied.
     pub updates: u64,
     encoding: cell::Encoding,
+    decoded: Decoded,
 }
 
 impl Blocks {
@@ -78,20 +75,19 @@ impl Blocks {
     pub fn new(program: &Program) -> Self {
         Self {
             table: GroupTable::new(),
-            index: Index::new(),
+            index: Index::with_room(0),
             blocks: Vec::new(),
             prints: Vec::new(),
-            states: Vec::new(),
-            rollups: program.rollups.len(),
-            singles: Vec::new(),
-            single_numbers: program.single_numbers,
+            heads: Heads::new(program),
             single_groups: 0,
+            packed_bytes: 0,
             live_bytes: 0,
             dead_bytes: 0,
             dirty_bytes: 0,
             full: false,
             updates: 0,
             encoding: cell::Encoding::default(),
+            decoded: Decoded::default(),
         }
     }
 
@@ -105,7 +101,7 @@ impl Blocks {
         self.len() == 0
     }
 
-    /// Groups in memory, those of dropped blocks included until the next rebuild.
+    /// Groups in the table: those of blocks that are put away are not counted.
     pub fn groups(&self) -> usize {
         self.table.len() + self.single_groups
     }
@@ -121,6 +117,11 @@ impl Blocks {
         self.dead_bytes > self.live_bytes
     }
 
+    /// Whether so much has left the table that moving the rest is little beside it.
+    pub fn is_worth_a_rebuild(&self) -> bool {
+        self.dead_bytes > self.bytes() / 4
+    }
+
     #[cfg(test)]
     pub fn run_out_of_numbers(&mut self) {
         self.full = true;
@@ -131,19 +132,14 @@ impl Blocks {
         self.table.bytes()
             + self.blocks.capacity() * size_of::<Block>()
             + self.prints.capacity() * size_of::<u128>()
-            + self.states.capacity() * size_of::<State>()
-            + self.singles.capacity() * size_of::<u64>()
+            + self.heads.bytes()
             + self.index.bytes()
     }
 
-    /// Bytes of a block without groups.
-    fn empty_bytes(&self, key: usize) -> usize {
-        size_of::<Block>()
-            + size_of::<u128>()
-            + self.rollups * size_of::<State>()
-            + self.single_numbers * size_of::<u64>()
-            + key
-            + 16
+    /// Bytes of a block beside head and groups.
+    fn place_bytes(key: usize) -> usize {
+        // Its slots in the index are half full at most.
+        size_of::<Block>() + size_of::<u128>() + 32 + key + 8
     }
 
     /// About the bytes that the live blocks need: what eviction can bring down.
@@ -185,7 +181,7 @@ impl Blocks {
         pending: bool,
     ) -> u32 {
         let id = self.blocks.len() as u32;
-        let bytes = self.empty_bytes(api_key.len());
+        let bytes = Self::place_bytes(api_key.len()) + self.heads.each();
         self.live_bytes += bytes;
         let key = self.table.keep(api_key).unwrap_or_else(|TableFull| {
             self.full = true;
@@ -197,6 +193,8 @@ impl Blocks {
         self.blocks.push(Block {
             region: Region::default(),
             key,
+            head: self.heads.take(),
+            packed: 0,
             partition,
             bucket,
             base: 0,
@@ -206,14 +204,8 @@ impl Blocks {
             flying: false,
             pending,
             dead: false,
-            bytes,
+            bytes: bytes as u32,
         });
-        hints::grow(&mut self.states, self.rollups);
-        self.states
-            .resize(self.states.len() + self.rollups, State::default());
-        hints::grow(&mut self.singles, self.single_numbers);
-        self.singles
-            .resize(self.singles.len() + self.single_numbers, 0);
         self.index.insert(print, id);
         id
     }
@@ -234,9 +226,9 @@ impl Blocks {
         }
         block.dirty = dirty;
         if dirty {
-            self.dirty_bytes += block.bytes;
+            self.dirty_bytes += block.bytes as usize;
         } else {
-            self.dirty_bytes -= block.bytes;
+            self.dirty_bytes -= block.bytes as usize;
         }
         true
     }
@@ -277,20 +269,16 @@ impl Blocks {
     }
 
     /// Takes a block out of the index; its memory is freed by the next [`Self::rebuild`].
-    pub fn kill(&mut self, id: u32) {
-        let Some(block) = self.blocks.get_mut(id as usize) else {
+    pub fn kill(&mut self, program: &Program, id: u32) {
+        let Some(block) = self.blocks.get_mut(id as usize).filter(|block| !block.dead) else {
             return;
         };
-        if block.dead {
-            return;
-        }
         block.dead = true;
-        self.live_bytes -= block.bytes;
-        self.dead_bytes += block.bytes;
-        if block.dirty {
-            self.dirty_bytes -= block.bytes;
-        }
-        self.table.release(std::mem::take(&mut block.region));
+        let bytes = block.bytes as usize;
+        self.set_dirty(id, false);
+        self.live_bytes -= bytes;
+        self.dead_bytes += bytes;
+        self.close(program, id);
         if let Some(print) = self.prints.get(id as usize) {
             self.index.remove(*print, id);
         }
@@ -299,6 +287,7 @@ impl Blocks {
     /// Moves the living to fresh memory. Every number of a block changes.
     pub fn rebuild(&mut self, program: &Program) {
         let mut fresh = Blocks::new(program);
+        fresh.index = Index::with_room(self.len());
         fresh.updates = self.updates;
         fresh.full = self.full;
         if !self.is_empty() {
@@ -311,56 +300,63 @@ impl Blocks {
         *self = fresh;
     }
 
-    /// Copies a block with its groups from elsewhere.
+    /// Takes a block over from elsewhere.
     fn adopt(&mut self, from: &Self, program: &Program, id: u32) -> Result<(), TableFull> {
         let (Some(block), Some(print)) = (from.get(id), from.prints.get(id as usize)) else {
             return Ok(());
         };
         let (_, key) = from.table.key(block.key);
-        let (partition, bucket) = (block.partition, block.bucket);
-        let to = self.create(*print, partition, key, bucket, block.pending);
-        let (first, to_first) = (id as usize * self.rollups, to as usize * self.rollups);
-        for (rollup, layout) in program.layouts.iter().enumerate() {
-            let (Some(old), Some(new)) = (
-                from.states.get(first + rollup),
-                self.states.get_mut(to_first + rollup),
-            ) else {
-                continue;
-            };
-            new.groups = old.groups;
-            if program
-                .rollups
-                .get(rollup)
-                .is_some_and(|step| step.single.is_some())
-            {
-                self.single_groups += old.groups as usize;
+        let to = self.create(*print, block.partition, key, block.bucket, block.pending);
+        match from.body(id) {
+            Some(body) => {
+                let place = self.table.keep(body)?;
+                self.close(program, to);
+                if let Some(new) = self.blocks.get_mut(to as usize) {
+                    new.packed = place;
+                }
+                self.packed_bytes += block.bytes as usize;
             }
-            if let Some(other) = old.other {
-                let other = self.table.copy_other(&from.table, other.get(), layout)?;
-                new.other = NonZeroU32::new(other);
-            }
+            None => self.adopt_groups(from, program, block, to)?,
         }
-        let width = self.single_numbers;
-        let (first, to_first) = (id as usize * width, to as usize * width);
-        if let (Some(old), Some(new)) = (
-            from.singles.get(first..first + width),
-            self.singles.get_mut(to_first..to_first + width),
-        ) {
-            new.copy_from_slice(old);
-        }
-        let region = self
-            .table
-            .copy(&from.table, block.region, &program.layouts)?;
         if let Some(new) = self.blocks.get_mut(to as usize) {
-            self.live_bytes = self.live_bytes - new.bytes + block.bytes;
+            self.live_bytes = self.live_bytes - new.bytes as usize + block.bytes as usize;
             new.bytes = block.bytes;
-            new.region = region;
             new.base = block.base;
             new.touched = block.touched;
             new.turn = block.turn;
             new.flying = block.flying;
         }
         self.set_dirty(to, block.dirty);
+        Ok(())
+    }
+
+    fn adopt_groups(
+        &mut self,
+        from: &Self,
+        program: &Program,
+        block: &Block,
+        to: u32,
+    ) -> Result<(), TableFull> {
+        let Some(new) = self.blocks.get_mut(to as usize) else {
+            return Ok(());
+        };
+        let states = self.heads.states_mut(new.head).iter_mut();
+        let steps = program.rollups.iter().zip(&program.layouts);
+        for ((state, old), (step, layout)) in states.zip(from.heads.states(block.head)).zip(steps) {
+            state.groups = old.groups;
+            if step.single.is_some() {
+                self.single_groups += old.groups as usize;
+            }
+            if let Some(other) = old.other {
+                let other = self.table.copy_other(&from.table, other.get(), layout)?;
+                state.other = NonZeroU32::new(other);
+            }
+        }
+        let singles = from.heads.singles(block.head);
+        self.heads.singles_mut(new.head).copy_from_slice(singles);
+        new.region = self
+            .table
+            .copy(&from.table, block.region, &program.layouts)?;
         Ok(())
     }
 }

@@ -99,6 +99,32 @@ pub fn engine(plan: &Arc<Plan>) -> Engine<Tape> {
     Engine::new(plan.clone(), INCARNATION, fingerprints, Box::new(open))
 }
 
+/// A position of a partition whose every hour is known.
+pub fn at(position: i64) -> CountersPosition {
+    CountersPosition {
+        position,
+        max_bucket: Some(-1),
+        crc: None,
+        max_timestamp: -1,
+    }
+}
+
+pub fn counting(plan: &Arc<Plan>, position: CountersPosition) -> Engine<Tape> {
+    let mut engine = engine(plan);
+    let from = position.position;
+    engine
+        .assign(0, 0, Some(position), None, from, None)
+        .unwrap();
+    engine
+}
+
+pub fn entry(report: &Report<'_>, timestamp_ms: i64) -> Entry {
+    Entry {
+        payload: encoded(report),
+        timestamp_ms,
+    }
+}
+
 /// The same with a memory for sessions that the tiny logs fill or outlive.
 pub fn forgetful(window_ms: i64, max_sessions: i64) -> Arc<Plan> {
     let dedup = format!("[dedup]\nwindow_ms = {window_ms}\nmax_sessions = {max_sessions}\n");

@@ -432,7 +432,7 @@ fn whatever_happens_the_cells_are_those_of_a_straight_fold() {
         .and_then(|text| text.parse().ok())
         .unwrap_or(1_500);
     let (mut crashes, mut evictions, mut deferred, mut written) = (0, 0, 0, 0);
-    let (mut recalls, mut dropped) = (0, 0);
+    let (mut recalls, mut dropped, mut packed) = (0, 0, 0);
     for seed in 0..schedules {
         let ran = std::panic::catch_unwind(|| run(seed, Recall::Right));
         let Ok(world) = ran else {
@@ -443,6 +443,7 @@ fn whatever_happens_the_cells_are_those_of_a_straight_fold() {
         deferred += world.deferred;
         written += world.store.written;
         recalls += world.recalls;
+        packed += world.engine.stats().blocks_packed as usize;
         let stats = world.engine.stats();
         dropped += (stats.duplicates + stats.superseded) as usize;
     }
@@ -451,7 +452,7 @@ fn whatever_happens_the_cells_are_those_of_a_straight_fold() {
     );
     let floor = schedules as usize;
     assert!(crashes > floor && evictions > floor && deferred > floor && written > 10 * floor);
-    assert!(recalls > floor && dropped > floor);
+    assert!(recalls > floor && dropped > floor && packed > floor);
 }
 
 /// The schedules would notice: each way to get the memory wrong fails some.

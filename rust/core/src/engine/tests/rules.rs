@@ -8,31 +8,6 @@ use crate::counters::row::{parse_row, row_key};
 use crate::crc::crc32c;
 use crate::report::Report;
 
-fn at(position: i64) -> CountersPosition {
-    CountersPosition {
-        position,
-        max_bucket: Some(-1),
-        crc: None,
-        max_timestamp: -1,
-    }
-}
-
-fn counting(plan: &Arc<Plan>, position: CountersPosition) -> Engine<Tape> {
-    let mut engine = engine(plan);
-    let from = position.position;
-    engine
-        .assign(0, 0, Some(position), None, from, None)
-        .unwrap();
-    engine
-}
-
-fn entry(report: &Report<'_>, timestamp_ms: i64) -> Entry {
-    Entry {
-        payload: encoded(report),
-        timestamp_ms,
-    }
-}
-
 fn plain(count: usize) -> Vec<Entry> {
     (0..count as i64)
         .map(|at| entry(&report(b"AAA", NOW + at * 1_000), NOW + at * 1_000))
@@ -703,42 +678,6 @@ fn a_hostile_report_is_counted_like_any_other() {
     let all = groups_of(&mut engine, b"AAA", crate::clock::bucket(NOW));
     assert_eq!(all[&2].len(), 5);
     assert_eq!(all[&2][&None], [59_996, 59_996, 0]);
-}
-
-/// Tables that grow, shrink and are rebuilt: what stays is what was there.
-#[test]
-fn eviction_leaves_the_other_blocks_as_they_were() {
-    let text = "[[rollup]]\nname='e'\ndimensions=['event']\nmeasures=['events','event_sessions']\ncap=1000\n";
-    let plan = Arc::new(Plan::parse(text).unwrap());
-    let names: Vec<String> = (0..1_200).map(|at| format!("name {at}")).collect();
-    let log: Vec<Entry> = (0..24i64)
-        .map(|hour| {
-            let mut report = report(b"AAA", NOW + hour * HOUR);
-            let from = hour as usize * 7;
-            report.counts = names[from..from + 1_030]
-                .iter()
-                .map(|name| (name.as_bytes(), hour as i32 + 1))
-                .collect();
-            report.sessions[0].counts = 0..1_030;
-            entry(&report, NOW + hour * HOUR)
-        })
-        .collect();
-    let truth = straight(&plan, 0, &log);
-    let mut engine = counting(&plan, at(0));
-    engine.absorb(records(0, 0, &log[..20])).unwrap();
-    let flush = engine.freeze(None).unwrap().unwrap();
-    engine.acknowledge(flush.id).unwrap();
-    let before = engine.memory().blocks;
-    let evicted = engine.evict(before / 2).unwrap();
-    assert!((8..=12).contains(&evicted), "{evicted} of 20");
-    assert!(engine.memory().blocks <= before * 5 / 8);
-    engine.absorb(records(0, 20, &log[20..])).unwrap();
-    assert_eq!(engine.block_count(), 24 - evicted);
-    let (rows, _) = engine.touched(0);
-    for row in rows.iter() {
-        let value = engine.peek_block(0, row, None).unwrap().unwrap();
-        assert_eq!(groups(&plan, &value), groups(&plan, &truth[row].1));
-    }
 }
 
 #[test]

@@ -1,0 +1,145 @@
+//! Memory that runs short: blocks that nobody touches are put away as bytes,
+//! written or not, and are what they were when they come back.
+
+use super::super::*;
+use super::harness::*;
+
+const GROUPS: usize = 1_030;
+
+/// An hour a record, each with more groups than the cap, and the same names in
+/// the hours beside it.
+fn hours(count: i64) -> Vec<Entry> {
+    let names: Vec<String> = (0..1_200).map(|at| format!("name {at}")).collect();
+    let of = |hour: i64| {
+        let mut report = report(b"AAA", NOW + hour * HOUR);
+        let from = hour as usize * 7;
+        report.counts = names[from..from + GROUPS]
+            .iter()
+            .map(|name| (name.as_bytes(), hour as i32 + 1))
+            .collect();
+        report.sessions[0].counts = 0..GROUPS as u32;
+        entry(&report, NOW + hour * HOUR)
+    };
+    (0..count).map(of).collect()
+}
+
+/// A rollup with a cap, and one without dimensions.
+fn plan_of_events() -> Arc<Plan> {
+    let text = "[[rollup]]\nname='e'\ndimensions=['event']\nmeasures=['events','event_sessions']\ncap=1000\n\
+        [[rollup]]\nname='all'\ndimensions=[]\nmeasures=['sessions','duration']\ncap=1\n";
+    Arc::new(Plan::parse(text).unwrap())
+}
+
+fn check(engine: &mut Engine<Tape>, plan: &Arc<Plan>, log: &[Entry]) {
+    let truth = straight(plan, 0, log);
+    let (rows, _) = engine.touched(0);
+    for row in rows.iter() {
+        let value = engine.peek_block(0, row, None).unwrap().unwrap();
+        assert_eq!(groups(plan, &value), groups(plan, &truth[row].1));
+    }
+}
+
+/// Tables that grow, shrink and are rebuilt: what stays is what was there.
+#[test]
+fn what_stays_in_memory_is_as_it_was() {
+    let plan = plan_of_events();
+    let log = hours(24);
+    let mut engine = counting(&plan, at(0));
+    engine.absorb(records(0, 0, &log[..20])).unwrap();
+    let flush = engine.freeze(None).unwrap().unwrap();
+    engine.acknowledge(flush.id).unwrap();
+    let before = engine.memory().blocks;
+    assert_eq!(engine.evict(before / 2).unwrap(), 0, "bytes are less");
+    assert!(engine.memory().blocks <= before / 2);
+    assert!((5..20).contains(&engine.stats().blocks_packed));
+    check(&mut engine, &plan, &log);
+    // Some of the blocks again, and new ones.
+    engine.absorb(records(0, 20, &log[20..])).unwrap();
+    check(&mut engine, &plan, &log);
+    let evicted = engine.evict(before / 25).unwrap();
+    assert!((1..20).contains(&evicted), "{evicted} of 20 clean ones");
+    assert!(engine.memory().blocks <= before / 4, "the dirty ones are there");
+    assert_eq!(engine.block_count(), 24 - evicted);
+    check(&mut engine, &plan, &log);
+}
+
+#[test]
+fn what_is_not_written_yet_is_put_away_and_written_all_the_same() {
+    let plan = plan_of_events();
+    let mut log = hours(12);
+    let mut engine = counting(&plan, at(0));
+    engine.absorb(records(0, 0, &log)).unwrap();
+    let (held, dirty) = (engine.memory().blocks, engine.memory().dirty);
+    assert_eq!(engine.evict(0).unwrap(), 0, "all of them are dirty");
+    assert_eq!(engine.stats().blocks_packed, 12);
+    assert_eq!(engine.group_count(), 0);
+    assert!(engine.memory().blocks < held / 3);
+    assert!(engine.memory().dirty < dirty / 3);
+    assert_eq!(engine.memory().dirty_blocks, 12);
+    // Half of them are touched again.
+    let again: Vec<Entry> = hours(6);
+    log.extend(again.iter().cloned());
+    engine.absorb(records(0, 12, &again)).unwrap();
+    assert_eq!(engine.group_count(), 6 * 1_001);
+    let truth = straight(&plan, 0, &log);
+    let flush = engine.freeze(None).unwrap().unwrap();
+    let written: usize = flush.parts.iter().map(|part| part.rows.len()).sum();
+    assert_eq!(written, 12);
+    for part in &flush.parts {
+        for (row, value) in part.rows.iter().zip(part.values.iter()) {
+            assert_eq!(groups(&plan, value), groups(&plan, &truth[row].1));
+        }
+    }
+    // Written while they are put away, they leave when they are clean.
+    assert_eq!(engine.evict(0).unwrap(), 0, "they are in flight");
+    engine.acknowledge(flush.id).unwrap();
+    assert_eq!(engine.evict(0).unwrap(), 12);
+    assert_eq!(engine.memory().dirty, 0);
+}
+
+#[test]
+fn what_is_put_away_goes_with_its_partition() {
+    let plan = plan_of_events();
+    let log = hours(3);
+    let mut engine = counting(&plan, at(0));
+    engine.absorb(records(0, 0, &log)).unwrap();
+    engine.evict(0).unwrap();
+    engine.drop_partition(0);
+    assert_eq!((engine.block_count(), engine.memory().dirty), (0, 0));
+    engine.assign(0, 0, Some(at(0)), None, 0, None).unwrap();
+    engine.absorb(records(0, 0, &log)).unwrap();
+    check(&mut engine, &plan, &log);
+}
+
+/// Bytes that nobody could have written mean that memory is damaged: nothing leaves it any more.
+#[test]
+fn what_comes_back_damaged_stops_everything() {
+    let plan = plan_of_events();
+    let log = hours(2);
+    let mut engine = counting(&plan, at(0));
+    engine.absorb(records(0, 0, &log[..1])).unwrap();
+    engine.evict(0).unwrap();
+    engine.blocks.damage_what_is_packed();
+    let again = engine.absorb(records(0, 1, &log[..1]));
+    assert_eq!(again, Err(EngineError::TableFull));
+    assert_eq!(engine.freeze(None), Err(EngineError::TableFull));
+}
+
+/// Asked again at once, with nothing that could go, it does not look at all blocks again.
+#[test]
+fn asking_in_vain_is_cheap() {
+    let plan = plan_of_events();
+    let mut engine = counting(&plan, at(0));
+    engine.absorb(records(0, 0, &hours(12))).unwrap();
+    engine.evict(1_000).unwrap();
+    let packed = engine.stats().blocks_packed;
+    assert!(packed > 6);
+    assert!(engine.memory().blocks > 1_000);
+    let one = [entry(&report(b"NEW", NOW), NOW)];
+    engine.absorb(records(0, 12, &one)).unwrap();
+    assert_eq!(engine.evict(1_000).unwrap(), 0);
+    assert_eq!(engine.stats().blocks_packed, packed);
+    let flush = engine.freeze(None).unwrap().unwrap();
+    engine.acknowledge(flush.id).unwrap();
+    assert!(engine.evict(1_000).unwrap() > 6, "a flush makes a difference");
+}
