@@ -1,4 +1,4 @@
-"""One budget: flush, evict, pause, shed, resume."""
+"""One budget: evict, flush, pause, shed, resume."""
 
 from simulated import RecordingEngine, SimulatedSource, StubArchive, StubSink
 
@@ -20,7 +20,7 @@ def test_nothing_happens_below_the_marks() -> None:
 
 def test_the_largest_is_flushed_and_crumbs_are_not() -> None:
     engine, _, counters, archive, governor = make()
-    engine.blocks, engine.archive, counters.unwritten, archive.unwritten = 400, 250, 90, 250
+    counters.held, engine.archive, counters.unwritten, archive.unwritten = 500, 250, 90, 250
     governor.poll(lambda: {0, 1})
     assert (counters.flushed, archive.flushed) == (0, 1)
     archive.unwritten = 0
@@ -28,13 +28,13 @@ def test_the_largest_is_flushed_and_crumbs_are_not() -> None:
     assert (counters.flushed, archive.flushed) == (0, 1)
 
 
-def test_clean_blocks_are_evicted_down_to_the_mark() -> None:
-    engine, source, _, _, governor = make()
-    engine.blocks, engine.archive = 600, 200
-    governor.poll(lambda: {0, 1})
-    assert engine.evictions == [500]
-    assert governor.evicted == 100
-    assert source.paused == set()
+def test_blocks_are_made_small_before_anything_is_flushed() -> None:
+    engine, source, counters, archive, governor = make()
+    engine.blocks, engine.archive, counters.unwritten = 600, 200, 600
+    assert governor.poll(lambda: {0, 1}) == 600
+    assert engine.evictions == [400]
+    assert governor.evicted == 200
+    assert (counters.flushed, archive.flushed, source.paused) == (0, 0, set())
 
 
 def test_partitions_pause_and_resume() -> None:

@@ -62,6 +62,13 @@ impl Numbers {
         Ok(at as u32)
     }
 
+    /// Copies some from elsewhere; returns where they are.
+    pub fn copy(&mut self, from: &Self, at: u32, width: usize) -> Result<u32, TableFull> {
+        let to = self.push(width)?;
+        self.add(to, from.get(at, width).iter().copied());
+        Ok(to)
+    }
+
     /// So many numbers.
     #[inline]
     pub fn get(&self, at: u32, width: usize) -> &[u64] {
@@ -137,6 +144,22 @@ impl KeyBytes {
         Ok((at as u32, length))
     }
 
+    /// Copies one from elsewhere; returns where it is.
+    pub fn copy(&mut self, from: &Self, at: u32) -> Result<u32, TableFull> {
+        let (whose, key) = from.get(at);
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(key);
+        Ok(self.push(whose, key.len(), write)?.0)
+    }
+
+    /// Gives back what lies before the chunk of a key: it is needed no more.
+    pub fn forget_before(&mut self, at: u32) {
+        let before = self.chunks.iter_mut().take((at >> KEY_BITS) as usize);
+        // From the last one back to one that is gone already.
+        for chunk in before.rev().take_while(|chunk| chunk.capacity() > 0) {
+            *chunk = Vec::new();
+        }
+    }
+
     /// Whose a key is, and the key.
     #[inline]
     pub fn get(&self, at: u32) -> (u8, &[u8]) {
@@ -176,6 +199,8 @@ pub(super) struct Regions {
     chunks: Vec<Vec<Cell>>,
     /// Regions that nobody uses, by the binary logarithm of their size.
     free: Vec<Vec<u32>>,
+    /// Cells of regions that somebody uses.
+    taken: usize,
 }
 
 impl Regions {
@@ -185,6 +210,12 @@ impl Regions {
         chunks.sum::<usize>() * size_of::<Cell>()
             + self.chunks.capacity() * size_of::<Vec<Cell>>()
             + free.sum::<usize>() * 4
+    }
+
+    /// Whether nobody uses the larger part of them.
+    pub fn is_mostly_free(&self) -> bool {
+        let cells: usize = self.chunks.iter().map(Vec::len).sum();
+        cells > 2 * self.taken
     }
 
     /// The cells of a region.
@@ -206,6 +237,7 @@ impl Regions {
 
     /// A region of so many empty cells, a power of two.
     pub fn take(&mut self, cells: u32) -> Result<Region, TableFull> {
+        self.taken += cells as usize;
         let class = cells.trailing_zeros() as usize;
         if let Some(first) = self.free.get_mut(class).and_then(Vec::pop) {
             let region = Region {
@@ -252,7 +284,7 @@ impl Regions {
         chunk.resize(end, Cell::default());
         while first < end {
             let cells = 1 << (end - first).ilog2();
-            self.release(Region {
+            self.free(Region {
                 first: (number << CELL_BITS | first) as u32,
                 cells,
                 used: 0,
@@ -263,9 +295,13 @@ impl Regions {
 
     /// Gives a region back.
     pub fn release(&mut self, region: Region) {
-        if region.cells == 0 {
-            return;
+        if region.cells != 0 {
+            self.taken -= region.cells as usize;
+            self.free(region);
         }
+    }
+
+    fn free(&mut self, region: Region) {
         let class = region.cells.trailing_zeros() as usize;
         if self.free.len() <= class {
             self.free.resize(class + 1, Vec::new());

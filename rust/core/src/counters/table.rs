@@ -9,7 +9,7 @@ use super::ops::Op;
 use super::pack::{Layout, Packed};
 use super::slots::{Print, start};
 
-pub(super) use super::arena::{MAX_KEY as MAX_TEXT, Region};
+pub(super) use super::arena::Region;
 
 /// Cells that a block has at least, if it has any.
 const FIRST_CELLS: u32 = 8;
@@ -60,6 +60,8 @@ pub(super) struct GroupTable {
     numbers: Numbers,
     keys: KeyBytes,
     count: usize,
+    /// Groups whose cells were given back, and their keys and numbers not yet.
+    dead: usize,
     /// On their way from one region to another.
     moving: Vec<Cell>,
 }
@@ -71,6 +73,7 @@ impl GroupTable {
             numbers: Numbers::new(),
             keys: KeyBytes::new(),
             count: 0,
+            dead: 0,
             moving: Vec::new(),
         }
     }
@@ -197,7 +200,7 @@ impl GroupTable {
         }
     }
 
-    /// Keeps a text of at most [`MAX_TEXT`] bytes that is no group's; [`Self::key`] has it.
+    /// Keeps a text that is no group's; [`Self::key`] has it.
     pub fn keep(&mut self, text: &[u8]) -> Result<u32, TableFull> {
         let write = |out: &mut Vec<u8>| out.extend_from_slice(text);
         Ok(self.keys.push(0, text.len(), write)?.0)
@@ -229,49 +232,85 @@ impl GroupTable {
     /// What they have elsewhere stays until the living are moved.
     pub fn release(&mut self, region: Region) {
         self.count -= region.used as usize;
+        self.dead += region.used as usize;
         self.cells.release(region);
     }
 
-    /// Copies the groups of a block from another table.
-    pub fn copy(
+    /// Whether most keys and numbers are nobody's any more.
+    pub fn has_mostly_dead_texts(&self) -> bool {
+        self.dead > self.count
+    }
+
+    /// Whether most cells are nobody's any more.
+    pub fn is_mostly_free(&self) -> bool {
+        self.cells.is_mostly_free()
+    }
+
+    /// Its keys and numbers, of which it has none then: they are to be copied back.
+    pub fn take_texts(&mut self) -> Texts {
+        self.dead = 0;
+        Texts {
+            keys: std::mem::replace(&mut self.keys, KeyBytes::new()),
+            numbers: std::mem::replace(&mut self.numbers, Numbers::new()),
+        }
+    }
+
+    /// A text that is no group's; returns where it is.
+    pub fn copy_key(&mut self, from: &Texts, at: u32) -> Result<u32, TableFull> {
+        self.keys.copy(&from.keys, at)
+    }
+
+    /// Keys and numbers of a block's groups.
+    pub fn copy_texts(
         &mut self,
-        from: &Self,
+        from: &Texts,
         region: Region,
         layouts: &[Layout],
-    ) -> Result<Region, TableFull> {
+    ) -> Result<(), TableFull> {
+        let cells = self.cells.get_mut(region).iter_mut();
+        for cell in cells.filter(|cell| cell.key != 0) {
+            let (rollup, _) = from.keys.get(cell.key);
+            cell.key = self.keys.copy(&from.keys, cell.key)?;
+            let layout = layouts.get(usize::from(rollup));
+            if let (Some(at), Some(layout)) = (cell.values.place(), layout) {
+                let at = self.numbers.copy(&from.numbers, at, layout.width)?;
+                cell.values = Packed::wide(at);
+            }
+        }
+        Ok(())
+    }
+
+    /// The numbers of an `(other)`; returns where they are.
+    pub fn copy_other(
+        &mut self,
+        from: &Texts,
+        at: u32,
+        layout: &Layout,
+    ) -> Result<u32, TableFull> {
+        self.numbers.copy(&from.numbers, at, layout.width)
+    }
+
+    /// Its cells, of which it has none then: they are to be copied back.
+    pub fn take_cells(&mut self) -> Regions {
+        std::mem::take(&mut self.cells)
+    }
+
+    /// The cells of a block; returns where they are.
+    pub fn copy_cells(&mut self, from: &Regions, region: Region) -> Result<Region, TableFull> {
         if region.cells == 0 {
             return Ok(region);
         }
         let mut copy = self.cells.take(region.cells)?;
         copy.used = region.used;
-        for (place, cell) in from.cells.get(region).iter().enumerate() {
-            if cell.key == 0 {
-                continue;
-            }
-            let mut cell = *cell;
-            let (rollup, key) = from.keys.get(cell.key);
-            let write = |out: &mut Vec<u8>| out.extend_from_slice(key);
-            (cell.key, _) = self.keys.push(rollup, key.len(), write)?;
-            if let (Some(at), Some(layout)) =
-                (cell.values.place(), layouts.get(usize::from(rollup)))
-            {
-                cell.values = Packed::wide(self.copy_other(from, at, layout)?);
-            }
-            if let Some(to) = self.cells.get_mut(copy).get_mut(place) {
-                *to = cell;
-            }
-            self.count += 1;
-        }
+        self.cells.get_mut(copy).copy_from_slice(from.get(region));
         Ok(copy)
     }
+}
 
-    /// Copies numbers from another table; returns where they are.
-    pub fn copy_other(&mut self, from: &Self, at: u32, layout: &Layout) -> Result<u32, TableFull> {
-        let to = self.numbers.push(layout.width)?;
-        let numbers = from.numbers.get(at, layout.width).iter();
-        self.numbers.add(to, numbers.copied());
-        Ok(to)
-    }
+/// Keys and numbers of a table, on their way.
+pub(super) struct Texts {
+    keys: KeyBytes,
+    numbers: Numbers,
 }
 
 /// Adds what does not fit into a cell, or to what does not.

@@ -196,23 +196,39 @@ fn cells_are_given_to_others_and_never_more_than_three_quarters_full() {
 #[test]
 fn the_living_can_be_moved() {
     let keys = Keys::random();
-    let (table, blocks) = filled(&keys, 5_000);
-    let mut moved = GroupTable::new();
-    for mut block in blocks.into_iter().rev() {
-        block.region = moved.copy(&table, block.region, layouts()).unwrap();
-        check(&moved, &block);
-        for (key, (rollup, numbers)) in &block.groups {
-            let text = std::str::from_utf8(key).unwrap();
-            let group = (print(&keys, text), u16::from(*rollup));
-            assert!(add(
-                &mut moved,
-                block.region,
-                group,
-                &vec![0; numbers.len()]
-            ));
-        }
+    let (mut table, [a, mut b]) = filled(&keys, 5_000);
+    assert!(!table.has_mostly_dead_texts() && !table.is_mostly_free());
+    table.release(a.region);
+    let held = table.bytes();
+    let old = table.take_texts();
+    table.copy_texts(&old, b.region, layouts()).unwrap();
+    drop(old);
+    check(&table, &b);
+    let old = table.take_cells();
+    b.region = table.copy_cells(&old, b.region).unwrap();
+    drop(old);
+    check(&table, &b);
+    assert!(table.bytes() < held * 3 / 4);
+    for (key, (rollup, numbers)) in &b.groups {
+        let text = std::str::from_utf8(key).unwrap();
+        let group = (print(&keys, text), u16::from(*rollup));
+        let zeros = vec![0; numbers.len()];
+        assert!(add(&mut table, b.region, group, &zeros));
     }
-    assert_eq!(moved.len(), 5_000);
+    assert_eq!(table.len(), b.groups.len());
+}
+
+#[test]
+fn what_is_worth_moving_is_known() {
+    let keys = Keys::random();
+    let (mut table, [a, b]) = filled(&keys, 5_000);
+    let more = a.groups.len().max(b.groups.len()) == a.groups.len();
+    let (larger, smaller) = if more { (a, b) } else { (b, a) };
+    table.release(larger.region);
+    assert_eq!(table.has_mostly_dead_texts(), larger.groups.len() > smaller.groups.len());
+    table.release(smaller.region);
+    assert!(table.has_mostly_dead_texts() && table.is_mostly_free());
+    assert_eq!(table.len(), 0);
 }
 
 /// A rollup may have a million groups: more cells than an ordinary chunk.
@@ -255,9 +271,11 @@ fn others_are_sums_as_well() {
     table.add_other(other, Delta::of(layout, &[1, 2, 3]));
     table.add_other(other, Delta::of(layout, &[1, u64::MAX - 2, 1 << 50]));
     assert_eq!(table.other(other, layout), [2, u64::MAX, (1 << 50) + 3]);
-    let mut moved = GroupTable::new();
-    let copy = moved.copy_other(&table, other, layout).unwrap();
-    assert_eq!(moved.other(copy, layout), table.other(other, layout));
+    let old = table.take_texts();
+    table.insert_other(layout).unwrap();
+    let copy = table.copy_other(&old, other, layout).unwrap();
+    assert_ne!(copy, other);
+    assert_eq!(table.other(copy, layout), [2, u64::MAX, (1 << 50) + 3]);
 }
 
 #[test]

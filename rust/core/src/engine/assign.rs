@@ -182,10 +182,7 @@ impl<S: ReportSink> Engine<S> {
         for id in self.blocks.of_partition(partition) {
             self.blocks.kill(&self.program, id);
         }
-        // Open needs know blocks by number: then a rebuild has to wait.
-        if self.open.is_none() {
-            self.give_back();
-        }
+        self.give_back();
     }
 }
 

@@ -49,21 +49,18 @@ impl<S: ReportSink> Engine<S> {
         }
     }
 
-    /// Brings `memory().blocks` down to about three quarters of `target_bytes`,
-    /// once it is above it: the groups of blocks that were not touched for
-    /// longest are put away as bytes, written or not; where that is not enough,
-    /// clean blocks leave memory. Returns how many left.
+    /// Keeps `memory().blocks` at `target_bytes`, where it can. Once the groups
+    /// in the table take half of that, those of blocks that were not touched for
+    /// longest are put away as bytes, written or not. Once everything together
+    /// is more, clean blocks leave memory, oldest first. Either goes on to three
+    /// quarters, so that it is done rarely. Returns how many left.
     pub fn evict(&mut self, target_bytes: usize) -> Result<usize, EngineError> {
         self.no_open_needs("evict")?;
-        let held = self.blocks.bytes();
-        if held <= target_bytes || held < self.evict_again_at && target_bytes > 0 {
+        let (held, open) = (self.blocks.bytes(), self.blocks.open_bytes());
+        let crowded = held > target_bytes.max(self.evict_again_at);
+        if !crowded && open <= target_bytes / 2 && target_bytes > 0 {
             return Ok(0);
         }
-        self.give_back();
-        // What is held includes room to grow: the living must shrink as much as the whole.
-        let live = self.blocks.live_bytes();
-        let target = live as u128 * target_bytes as u128 / self.blocks.bytes().max(1) as u128;
-        let target = (target as usize).min(target_bytes) / 4 * 3;
         let mut oldest: Vec<(u64, u32)> = self
             .blocks
             .iter()
@@ -71,12 +68,18 @@ impl<S: ReportSink> Engine<S> {
             .map(|(id, block)| (block.turn, id))
             .collect();
         oldest.sort_unstable();
-        self.pack(&oldest, target);
-        let evicted = self.evict_clean(&oldest, target);
-        self.stats.blocks_evicted += evicted;
-        if target_bytes == 0 || self.blocks.is_worth_a_rebuild() {
-            self.rebuild();
+        self.pack(&oldest, target_bytes / 8 * 3);
+        self.give_back();
+        if self.blocks.bytes() <= target_bytes {
+            self.evict_again_at = 0;
+            return Ok(0);
         }
+        // What is held includes room to grow: the living must shrink as much as the whole.
+        let (held, live) = (self.blocks.bytes() as u128, self.blocks.live_bytes() as u128);
+        let target = (live * target_bytes as u128 / held.max(1)) as usize;
+        let evicted = self.evict_clean(&oldest, target.min(target_bytes) / 4 * 3);
+        self.stats.blocks_evicted += evicted;
+        self.give_back();
         // What could not be helped now will not be soon.
         self.evict_again_at = self.blocks.bytes() / 16 * 17;
         Ok(evicted as usize)
@@ -85,7 +88,7 @@ impl<S: ReportSink> Engine<S> {
     /// Those that were touched lately stay as they are.
     fn pack(&mut self, oldest: &[(u64, u32)], target: usize) {
         for (_, id) in oldest {
-            if self.blocks.live_bytes() <= target || self.blocks.open_bytes() <= target / 2 {
+            if self.blocks.open_bytes() <= target {
                 break;
             }
             self.stats.blocks_packed += u64::from(self.blocks.pack(&self.program, *id));
@@ -132,17 +135,13 @@ impl<S: ReportSink> Engine<S> {
         }
     }
 
-    /// Gives the memory of dropped blocks back, once there is enough of it.
+    /// Gives memory of what left back, once there is enough of it. Where the
+    /// numbers of blocks change, the lists of them are made anew; open needs
+    /// know blocks by number, and keep them.
     pub(super) fn give_back(&mut self) {
-        if self.blocks.is_mostly_dead() {
-            self.rebuild();
+        if !self.blocks.tidy(&self.program, self.open.is_none()) {
+            return;
         }
-    }
-
-    /// Moves the living blocks together. Their numbers change, so the lists of
-    /// them are made anew.
-    fn rebuild(&mut self) {
-        self.blocks.rebuild(&self.program);
         for part in &mut self.partitions {
             if let Some(counters) = &mut part.counters {
                 counters.dirty.clear();

@@ -36,6 +36,24 @@ impl Heads {
         }
     }
 
+    /// None, of the same size as others.
+    pub fn like(other: &Self) -> Self {
+        Self {
+            states: Vec::new(),
+            singles: Vec::new(),
+            free: Vec::new(),
+            ..*other
+        }
+    }
+
+    /// Copies one from elsewhere; returns where it is.
+    pub fn copy(&mut self, from: &Self, at: u32) -> u32 {
+        let to = self.take();
+        self.states_mut(to).copy_from_slice(from.states(at));
+        self.singles_mut(to).copy_from_slice(from.singles(at));
+        to
+    }
+
     /// Bytes of one.
     pub fn each(&self) -> usize {
         self.rollups * size_of::<State>() + self.numbers * size_of::<u64>()

@@ -5,14 +5,14 @@ mod apply;
 mod cell;
 mod heads;
 mod packed;
-
-use std::num::NonZeroU32;
+mod tidy;
 
 use flurry_hints as hints;
 
 use super::block::Decoded;
 use super::index::{Index, NONE};
 use super::program::Program;
+use super::arena::KeyBytes;
 use super::table::{GroupTable, Region, TableFull};
 use heads::Heads;
 
@@ -41,7 +41,7 @@ pub struct Block {
     pub flying: bool,
     /// Its stored cell is not known yet: nothing may be counted here.
     pub pending: bool,
-    /// Dropped, to be removed at the next rebuild.
+    /// Dropped: its number is nobody's until the next renumbering.
     pub dead: bool,
     /// About the bytes that it takes.
     bytes: u32,
@@ -60,8 +60,11 @@ pub struct Blocks {
     /// About the bytes of the blocks whose groups are put away.
     packed_bytes: usize,
     live_bytes: usize,
-    /// Of what left the table and waits for a rebuild.
-    dead_bytes: usize,
+    /// The groups of blocks that are put away.
+    bodies: KeyBytes,
+    body_bytes: usize,
+    /// Of blocks that came back since, or are dropped.
+    dead_body_bytes: usize,
     dirty_bytes: usize,
     full: bool,
     /// Updates of groups that were applied.
@@ -82,7 +85,9 @@ impl Blocks {
             single_groups: 0,
             packed_bytes: 0,
             live_bytes: 0,
-            dead_bytes: 0,
+            bodies: KeyBytes::new(),
+            body_bytes: 0,
+            dead_body_bytes: 0,
             dirty_bytes: 0,
             full: false,
             updates: 0,
@@ -111,17 +116,6 @@ impl Blocks {
         self.full
     }
 
-    /// Whether a rebuild would give back more than it has to move. Dropping
-    /// many partitions one by one then costs no more than dropping them at once.
-    pub fn is_mostly_dead(&self) -> bool {
-        self.dead_bytes > self.live_bytes
-    }
-
-    /// Whether so much has left the table that moving the rest is little beside it.
-    pub fn is_worth_a_rebuild(&self) -> bool {
-        self.dead_bytes > self.bytes() / 4
-    }
-
     #[cfg(test)]
     pub fn run_out_of_numbers(&mut self) {
         self.full = true;
@@ -133,6 +127,7 @@ impl Blocks {
             + self.blocks.capacity() * size_of::<Block>()
             + self.prints.capacity() * size_of::<u128>()
             + self.heads.bytes()
+            + self.bodies.bytes()
             + self.index.bytes()
     }
 
@@ -268,7 +263,7 @@ impl Blocks {
             .collect()
     }
 
-    /// Takes a block out of the index; its memory is freed by the next [`Self::rebuild`].
+    /// Takes a block out of the index; its memory is given back by [`Self::tidy`].
     pub fn kill(&mut self, program: &Program, id: u32) {
         let Some(block) = self.blocks.get_mut(id as usize).filter(|block| !block.dead) else {
             return;
@@ -277,86 +272,9 @@ impl Blocks {
         let bytes = block.bytes as usize;
         self.set_dirty(id, false);
         self.live_bytes -= bytes;
-        self.dead_bytes += bytes;
         self.close(program, id);
         if let Some(print) = self.prints.get(id as usize) {
             self.index.remove(*print, id);
         }
-    }
-
-    /// Moves the living to fresh memory. Every number of a block changes.
-    pub fn rebuild(&mut self, program: &Program) {
-        let mut fresh = Blocks::new(program);
-        fresh.index = Index::with_room(self.len());
-        fresh.updates = self.updates;
-        fresh.full = self.full;
-        if !self.is_empty() {
-            for (id, _) in self.iter() {
-                if fresh.adopt(self, program, id) == Err(TableFull) {
-                    fresh.full = true;
-                }
-            }
-        }
-        *self = fresh;
-    }
-
-    /// Takes a block over from elsewhere.
-    fn adopt(&mut self, from: &Self, program: &Program, id: u32) -> Result<(), TableFull> {
-        let (Some(block), Some(print)) = (from.get(id), from.prints.get(id as usize)) else {
-            return Ok(());
-        };
-        let (_, key) = from.table.key(block.key);
-        let to = self.create(*print, block.partition, key, block.bucket, block.pending);
-        match from.body(id) {
-            Some(body) => {
-                let place = self.table.keep(body)?;
-                self.close(program, to);
-                if let Some(new) = self.blocks.get_mut(to as usize) {
-                    new.packed = place;
-                }
-                self.packed_bytes += block.bytes as usize;
-            }
-            None => self.adopt_groups(from, program, block, to)?,
-        }
-        if let Some(new) = self.blocks.get_mut(to as usize) {
-            self.live_bytes = self.live_bytes - new.bytes as usize + block.bytes as usize;
-            new.bytes = block.bytes;
-            new.base = block.base;
-            new.touched = block.touched;
-            new.turn = block.turn;
-            new.flying = block.flying;
-        }
-        self.set_dirty(to, block.dirty);
-        Ok(())
-    }
-
-    fn adopt_groups(
-        &mut self,
-        from: &Self,
-        program: &Program,
-        block: &Block,
-        to: u32,
-    ) -> Result<(), TableFull> {
-        let Some(new) = self.blocks.get_mut(to as usize) else {
-            return Ok(());
-        };
-        let states = self.heads.states_mut(new.head).iter_mut();
-        let steps = program.rollups.iter().zip(&program.layouts);
-        for ((state, old), (step, layout)) in states.zip(from.heads.states(block.head)).zip(steps) {
-            state.groups = old.groups;
-            if step.single.is_some() {
-                self.single_groups += old.groups as usize;
-            }
-            if let Some(other) = old.other {
-                let other = self.table.copy_other(&from.table, other.get(), layout)?;
-                state.other = NonZeroU32::new(other);
-            }
-        }
-        let singles = from.heads.singles(block.head);
-        self.heads.singles_mut(new.head).copy_from_slice(singles);
-        new.region = self
-            .table
-            .copy(&from.table, block.region, &program.layouts)?;
-        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use super::Blocks;
 use crate::counters::block::{self, Decoded, Header};
 use crate::counters::index::NONE;
 use crate::counters::program::Program;
-use crate::counters::table::MAX_TEXT;
+use crate::counters::arena::MAX_KEY;
 use crate::plan::Plan;
 use crate::trials::{self, Bug};
 
@@ -21,7 +21,7 @@ impl Blocks {
     #[inline]
     pub(super) fn body(&self, id: u32) -> Option<&[u8]> {
         let place = self.get(id)?.packed;
-        (place != 0).then(|| self.table.key(place).1)
+        (place != 0).then(|| self.bodies.get(place).1)
     }
 
     /// About the bytes of the blocks whose groups lie in the table.
@@ -48,13 +48,14 @@ impl Blocks {
     }
 
     fn put_away(&mut self, program: &Program, id: u32, body: &[u8]) -> bool {
-        if body.len() > MAX_TEXT {
+        if body.len() > MAX_KEY {
             return false;
         }
-        let Ok(place) = self.table.keep(body) else {
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(body);
+        let Ok((place, _)) = self.bodies.push(0, body.len(), write) else {
             return false; // no number is left to name it by: it stays as it is
         };
-        let before = self.bytes_of(id);
+        self.body_bytes += body.len();
         self.close(program, id);
         if let Some(block) = self.blocks.get_mut(id as usize) {
             block.packed = place;
@@ -62,7 +63,6 @@ impl Blocks {
         let now = self.closed_bytes(id) + body.len();
         self.weigh(id, now);
         self.packed_bytes += now;
-        self.dead_bytes += before.saturating_sub(now);
         true
     }
 
@@ -85,7 +85,7 @@ impl Blocks {
         // Nobody but `pack` wrote it: what can not be read was damaged in memory.
         let (bytes, damaged) = (body.len(), decoded.read_body(plan, body).is_err());
         self.full |= damaged;
-        self.dead_bytes += bytes;
+        self.body_is_dead(bytes);
         self.packed_bytes -= self.bytes_of(id);
         if let Some(block) = self.blocks.get_mut(id as usize) {
             block.packed = 0;
@@ -101,8 +101,10 @@ impl Blocks {
         let Some(block) = self.blocks.get_mut(id as usize) else {
             return;
         };
-        if std::mem::take(&mut block.packed) != 0 {
+        let place = std::mem::take(&mut block.packed);
+        if place != 0 {
             self.packed_bytes -= block.bytes as usize;
+            self.body_is_dead(self.bodies.get(place).1.len());
             return;
         }
         self.table.release(std::mem::take(&mut block.region));
@@ -114,7 +116,12 @@ impl Blocks {
         self.heads.give_back(head);
     }
 
-    pub(super) fn bytes_of(&self, id: u32) -> usize {
+    fn body_is_dead(&mut self, bytes: usize) {
+        self.body_bytes -= bytes;
+        self.dead_body_bytes += bytes;
+    }
+
+    fn bytes_of(&self, id: u32) -> usize {
         self.get(id).map_or(0, |block| block.bytes as usize)
     }
 
@@ -140,8 +147,13 @@ impl Blocks {
 
     #[cfg(test)]
     pub fn damage_what_is_packed(&mut self) {
+        let mut damaged = crate::counters::arena::KeyBytes::new();
+        let damage = |out: &mut Vec<u8>| out.extend_from_slice(b"damaged");
+        let (place, _) = damaged.push(0, 7, damage).unwrap();
+        self.bodies = damaged;
+        self.body_bytes = 7;
         for block in self.blocks.iter_mut().filter(|block| block.packed != 0) {
-            block.packed = block.key;
+            block.packed = place;
         }
     }
 }

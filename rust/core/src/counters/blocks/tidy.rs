@@ -1,0 +1,103 @@
+//! Memory of what left is given back, kind by kind, each once there is more of
+//! it than of what stays: moving the living costs no more than they did.
+
+use std::num::NonZeroU32;
+
+use super::Blocks;
+use super::heads::Heads;
+use crate::counters::arena::KeyBytes;
+use crate::counters::index::Index;
+use crate::counters::program::Program;
+use crate::counters::table::TableFull;
+
+impl Blocks {
+    /// Moves what is worth moving. Whether the numbers of blocks changed; that
+    /// they may is said by `renumber`.
+    pub fn tidy(&mut self, program: &Program, renumber: bool) -> bool {
+        let moved = self.tidy_contents(program);
+        self.full |= moved.is_err();
+        let renumber = renumber && self.blocks.len() > 2 * self.len();
+        if renumber {
+            self.renumber();
+        }
+        renumber
+    }
+
+    fn tidy_contents(&mut self, program: &Program) -> Result<(), TableFull> {
+        if self.dead_body_bytes > self.body_bytes / 2 {
+            self.move_bodies()?;
+        }
+        if self.table.has_mostly_dead_texts() {
+            self.move_texts(program)?;
+        }
+        if self.table.is_mostly_free() {
+            self.move_cells()?;
+        }
+        Ok(())
+    }
+
+    /// In the order in which they lie, so that what is behind can go at once.
+    fn move_bodies(&mut self) -> Result<(), TableFull> {
+        let packed = (0u32..).zip(&self.blocks);
+        let mut places: Vec<(u32, u32)> = packed
+            .filter(|(_, block)| block.packed != 0)
+            .map(|(id, block)| (block.packed, id))
+            .collect();
+        places.sort_unstable();
+        let mut old = std::mem::replace(&mut self.bodies, KeyBytes::new());
+        self.dead_body_bytes = 0;
+        for (place, id) in places {
+            old.forget_before(place);
+            let place = self.bodies.copy(&old, place)?;
+            if let Some(block) = self.blocks.get_mut(id as usize) {
+                block.packed = place;
+            }
+        }
+        Ok(())
+    }
+
+    fn move_texts(&mut self, program: &Program) -> Result<(), TableFull> {
+        let old = self.table.take_texts();
+        for block in self.blocks.iter_mut().filter(|block| !block.dead) {
+            block.key = self.table.copy_key(&old, block.key)?;
+            self.table
+                .copy_texts(&old, block.region, &program.layouts)?;
+            let states = self.heads.states_mut(block.head).iter_mut();
+            for (state, layout) in states.zip(&program.layouts) {
+                if let Some(other) = state.other {
+                    let other = self.table.copy_other(&old, other.get(), layout)?;
+                    state.other = NonZeroU32::new(other);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn move_cells(&mut self) -> Result<(), TableFull> {
+        let old = self.table.take_cells();
+        let mut heads = Heads::like(&self.heads);
+        for block in self.blocks.iter_mut().filter(|block| !block.dead) {
+            block.region = self.table.copy_cells(&old, block.region)?;
+            if block.packed == 0 {
+                block.head = heads.copy(&self.heads, block.head);
+            }
+        }
+        self.heads = heads;
+        Ok(())
+    }
+
+    /// Lets the living move up. Every number of a block may change.
+    fn renumber(&mut self) {
+        let room = self.len();
+        let living = |block: &super::Block| !block.dead;
+        let mut kept = self.blocks.iter().map(living);
+        self.prints.retain(|_| kept.next().unwrap_or(false));
+        self.blocks.retain(living);
+        self.prints.shrink_to(room + room / 4);
+        self.blocks.shrink_to(room + room / 4);
+        self.index = Index::with_room(room);
+        for (id, print) in (0u32..).zip(&self.prints) {
+            self.index.insert(*print, id);
+        }
+    }
+}
