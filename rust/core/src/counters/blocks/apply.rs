@@ -199,7 +199,7 @@ impl Blocks {
             8 * (delta.layout.width + 2)
         };
         self.live_bytes += bytes;
-        block.bytes += bytes as u32;
+        block.bytes = block.bytes.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
         if block.dirty {
             self.dirty_bytes += bytes;
         }

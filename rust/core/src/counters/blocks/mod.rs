@@ -43,7 +43,7 @@ pub struct Block {
     pub pending: bool,
     /// Dropped: its number is nobody's until the next renumbering.
     pub dead: bool,
-    /// About the bytes that it takes.
+    /// About the bytes that it takes, 4 GiB at most.
     bytes: u32,
 }
 

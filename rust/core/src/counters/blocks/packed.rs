@@ -138,7 +138,7 @@ impl Blocks {
             return;
         };
         let before = block.bytes as usize;
-        block.bytes = bytes as u32;
+        block.bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.live_bytes = self.live_bytes + bytes - before;
         if block.dirty {
             self.dirty_bytes = self.dirty_bytes + bytes - before;
