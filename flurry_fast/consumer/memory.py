@@ -1,8 +1,9 @@
 """One budget in bytes over everything that grows: blocks, archive buffers, batches, flushes in flight.
 
-Under pressure, in this order: put blocks away as bytes that were not touched for long, evict those that are written,
-write what is unwritten, pause the partitions until there is room again; a sink that can not write gives up its buffers
-and reads again later. Never out of memory.
+Each kind has its share. Blocks stay in theirs: those that were not touched for long are put away as bytes, and those of
+them that are written are evicted. A sink that holds more than its share is written early. When everything together is
+too much, blocks become smaller still, then the largest sink is written, then partitions pause until there is room
+again; a sink that can not write gives up its buffers and reads again later. Never out of memory.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from flurry_fast.sinks.base import Sink
 if TYPE_CHECKING:
     from flurry_fast._core import Engine
 
-EVICT_AT = 0.6  # of the budget: blocks are put away or evicted
-FLUSH_AT = 0.7  # write what is unwritten, if the largest sink holds ...
+BLOCKS_SHARE = 0.45  # of the budget
+EVICT_AT = 0.75  # of the budget, everything together: blocks must do with less than their share
+FLUSH_AT = 0.8  # write what is unwritten, if the largest sink holds ...
 FLUSH_SHARE = 0.1  # ... at least this much of it
 PAUSE_AT = 0.9  # take nothing more ...
-RESUME_AT = 0.75  # ... until here
+RESUME_AT = 0.85  # ... until here
 KINDS = ("blocks", "archive", "dedup", "passed", "gone", "scratch")
 
 
@@ -50,14 +52,17 @@ class Governor:
 
     def poll(self, active: Callable[[], set[int]]) -> int:
         """Act on what is used; how much is used now. `active()`: the partitions whose records are taken."""
+        room = min(BLOCKS_SHARE * self._budget, self._over(EVICT_AT))
+        self.evicted += self._engine.evict(int(room))
         used = self.used()
-        if used >= EVICT_AT * self._budget:
-            self.evicted += self._engine.evict(self._over(EVICT_AT))
-            used = self.used()
+        states = {sink: sink.status() for sink in self._sinks}
+        for sink, status in states.items():
+            if not status.in_flight and status.unwritten_bytes >= sink.share * self._budget:
+                sink.flush()
         if used >= FLUSH_AT * self._budget:
-            largest = max(self._sinks, key=lambda sink: sink.status().unwritten_bytes)
-            # Clean blocks go by eviction: flushing crumbs over and over would only make small files.
-            if largest.status().unwritten_bytes >= FLUSH_SHARE * self._budget or used >= PAUSE_AT * self._budget:
+            largest = max(states, key=lambda sink: states[sink].unwritten_bytes)
+            # Crumbs, over and over, would only make small files.
+            if states[largest].unwritten_bytes >= FLUSH_SHARE * self._budget or used >= PAUSE_AT * self._budget:
                 largest.flush()
         if used >= PAUSE_AT * self._budget:
             if self._shed():
@@ -77,10 +82,10 @@ class Governor:
         """These partitions left us."""
         self.paused -= partitions
 
-    def _over(self, share: float) -> int:
-        """How small blocks must become, for everything together to be at `share` of the budget."""
-        blocks = self._engine.memory()["blocks"]
-        return max(0, blocks - (self.used() - int(share * self._budget)))
+    def _over(self, share: float) -> float:
+        """How large blocks may be, for everything together to be at `share` of the budget."""
+        others = self.used() - self._engine.memory()["blocks"]
+        return max(0.0, share * self._budget - others)
 
     def _shed(self) -> bool:
         freed = [(sink.name, sink.shed()) for sink in self._sinks if sink.status().failing_since is not None]

@@ -94,6 +94,7 @@ class Sink(abc.ABC, Generic[P]):
 
     name: ClassVar[str]
     observe: Callable[[FlushReport], None] = staticmethod(ignore)  # told of every attempt, on the loop's thread
+    share: ClassVar[float] = 1.0  # of the memory budget: with more than that unwritten, it is written early
     behind: bool = False  # reading is behind the log: what is written later costs less, and nobody waits for it
 
     @abc.abstractmethod

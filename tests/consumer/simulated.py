@@ -148,6 +148,7 @@ class StubSink(Sink[Any]):
         self.drain_result = True
         self.unwritten = self.held = self.flushed = self.shed_bytes = 0
         self.failing: float | None = None
+        self.in_flight = False
 
     def locate(self, partition: int) -> Any:
         if self.fail is not None:
@@ -192,7 +193,7 @@ class StubSink(Sink[Any]):
 
     def status(self) -> SinkStatus:
         error = None if self.failing is None else "StoreUnavailable: no"
-        return SinkStatus(self.name, False, self.unwritten, None, self.failing, error, 0, 0)
+        return SinkStatus(self.name, self.in_flight, self.unwritten, None, self.failing, error, 0, 0)
 
     def close(self) -> None:
         """Nothing to close."""
@@ -202,6 +203,7 @@ class StubArchive(StubSink):
     """The same under the archive's name, with an origin."""
 
     name: ClassVar[str] = "archive"
+    share: ClassVar[float] = 0.25
 
     def __init__(self, stands: Mapping[int, int], origins: Mapping[int, int] | None = None) -> None:
         super().__init__(stands, ArchivePosition)

@@ -13,14 +13,25 @@ def make() -> tuple[RecordingEngine, SimulatedSource, StubSink, StubArchive, Gov
 
 def test_nothing_happens_below_the_marks() -> None:
     engine, source, counters, archive, governor = make()
-    engine.blocks, counters.unwritten = 590, 590
-    assert governor.poll(lambda: {0, 1}) == 590
-    assert (counters.flushed, archive.flushed, engine.evictions, source.paused) == (0, 0, [], set())
+    engine.blocks, engine.archive, counters.unwritten, archive.unwritten = 450, 249, 450, 249
+    assert governor.poll(lambda: {0, 1}) == 699
+    assert (counters.flushed, archive.flushed, engine.blocks, source.paused) == (0, 0, 450, set())
+
+
+def test_a_sink_with_more_than_its_share_is_written_unless_it_is_being_written() -> None:
+    engine, _, counters, archive, governor = make()
+    engine.archive, archive.unwritten, counters.unwritten = 250, 250, 300
+    archive.in_flight = True
+    governor.poll(lambda: {0, 1})
+    assert (counters.flushed, archive.flushed) == (0, 0)
+    archive.in_flight = False
+    governor.poll(lambda: {0, 1})
+    assert (counters.flushed, archive.flushed) == (0, 1)
 
 
 def test_the_largest_is_flushed_and_crumbs_are_not() -> None:
     engine, _, counters, archive, governor = make()
-    counters.held, engine.archive, counters.unwritten, archive.unwritten = 500, 250, 90, 250
+    counters.held, engine.archive, counters.unwritten, archive.unwritten = 600, 240, 90, 240
     governor.poll(lambda: {0, 1})
     assert (counters.flushed, archive.flushed) == (0, 1)
     archive.unwritten = 0
@@ -28,13 +39,20 @@ def test_the_largest_is_flushed_and_crumbs_are_not() -> None:
     assert (counters.flushed, archive.flushed) == (0, 1)
 
 
-def test_blocks_are_made_small_before_anything_is_flushed() -> None:
+def test_blocks_stay_in_their_share() -> None:
     engine, source, counters, archive, governor = make()
-    engine.blocks, engine.archive, counters.unwritten = 600, 200, 600
-    assert governor.poll(lambda: {0, 1}) == 600
-    assert engine.evictions == [400]
-    assert governor.evicted == 200
+    engine.blocks, counters.unwritten = 600, 600
+    assert governor.poll(lambda: {0, 1}) == 450
+    assert governor.evicted == 150
     assert (counters.flushed, archive.flushed, source.paused) == (0, 0, set())
+
+
+def test_blocks_do_with_less_when_everything_together_is_too_much() -> None:
+    engine, _, counters, archive, governor = make()
+    engine.blocks, engine.archive, archive.unwritten, counters.held = 400, 200, 200, 300
+    governor.poll(lambda: {0, 1})
+    assert engine.evictions == [250]
+    assert (counters.flushed, archive.flushed) == (0, 0)
 
 
 def test_partitions_pause_and_resume() -> None:
@@ -42,10 +60,10 @@ def test_partitions_pause_and_resume() -> None:
     counters.held = 950
     governor.poll(lambda: {0})
     assert source.paused == {0}
-    counters.held = 800
+    counters.held = 870
     governor.poll(lambda: {0, 1})
     assert source.paused == {0}
-    counters.held = 700
+    counters.held = 840
     governor.poll(lambda: {0, 1})
     assert source.paused == set()
     assert governor.paused == set()
@@ -74,7 +92,7 @@ def test_a_sink_that_begins_to_fail_once_all_is_paused_sheds_and_the_others_go_o
     engine, source, _, archive, governor = make()
     engine.archive = 950
     governor.poll(lambda: {0, 1})
-    engine.archive = 800  # between the marks: nothing more is taken, and nothing ends by itself
+    engine.archive = 870  # between the marks: nothing more is taken, and nothing ends by itself
     archive.shed_bytes, archive.failing = 700, 1.0
     governor.poll(lambda: {0, 1})
     assert governor.sheds == 1
