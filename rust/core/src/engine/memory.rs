@@ -51,9 +51,10 @@ impl<S: ReportSink> Engine<S> {
 
     /// Keeps `memory().blocks` at `target_bytes`, where it can. Once the groups
     /// in the table take half of that, those of blocks that were not touched for
-    /// longest are put away as bytes, written or not. Once everything together
-    /// is more, clean blocks leave memory, oldest first. Either goes on to three
-    /// quarters, so that it is done rarely. Returns how many left.
+    /// longest are put away as bytes, written or not; once everything together
+    /// is more, most of them. Where that is not enough, clean blocks leave
+    /// memory, oldest first. Each goes further than it must, to be done rarely.
+    /// Returns how many left.
     pub fn evict(&mut self, target_bytes: usize) -> Result<usize, EngineError> {
         self.no_open_needs("evict")?;
         let (held, open) = (self.blocks.bytes(), self.blocks.open_bytes());
@@ -70,6 +71,11 @@ impl<S: ReportSink> Engine<S> {
         oldest.sort_unstable();
         self.pack(&oldest, target_bytes / 8 * 3);
         self.give_back();
+        if self.blocks.bytes() > target_bytes {
+            // To open a block again costs far less than to read one.
+            self.pack(&oldest, target_bytes / 8);
+            self.give_back();
+        }
         if self.blocks.bytes() <= target_bytes {
             self.evict_again_at = 0;
             return Ok(0);
@@ -77,7 +83,7 @@ impl<S: ReportSink> Engine<S> {
         // What is held includes room to grow: the living must shrink as much as the whole.
         let (held, live) = (self.blocks.bytes() as u128, self.blocks.live_bytes() as u128);
         let target = (live * target_bytes as u128 / held.max(1)) as usize;
-        let evicted = self.evict_clean(&oldest, target.min(target_bytes) / 4 * 3);
+        let evicted = self.evict_clean(&oldest, target.min(target_bytes) / 8 * 7);
         self.stats.blocks_evicted += evicted;
         self.give_back();
         // What could not be helped now will not be soon.
