@@ -15,7 +15,8 @@ nothing of the portal. `CPU` is the portal's a report that it stored: where it s
 the processor.
 
 Capacity is what devices get stored that come as fast as they are answered (closed loop), measured just before in the
-same place. Goodput is what was acknowledged between the seconds WARM and WARM + N of an offer.
+same place, by so many that some always wait for what bounds it. Goodput is what was acknowledged between the seconds
+WARM and WARM + N of an offer.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ TURN = 0.005
 LOOK = 1.5  # seconds after which a status file tells of all that there was
 PATIENCE = 30.0  # seconds for the portal to have served all that is left of an offer
 SPINNERS = 12
-BOUNDS: Mapping[str, tuple[int, Mapping[str, object]]] = {
-    "processor": (SPINNERS, {}),
-    "memory": (0, {"portal.memory": "1MiB", "portal.max_body": "256KiB", "portal.linger": "200ms"}),
+BOUNDS: Mapping[str, tuple[int, int, Mapping[str, object]]] = {  # spinners, devices that capacity takes, settings
+    "processor": (SPINNERS, 400, {}),
+    "memory": (0, 1200, {"portal.memory": "1MiB", "portal.max_body": "256KiB", "portal.linger": "200ms"}),
 }
 
 
@@ -80,7 +81,12 @@ def main() -> None:
 
 
 def overload(
-    spinners: int, settings: Mapping[str, object], offered: Sequence[float], seconds: float, core: int
+    spinners: int,
+    devices: int,
+    settings: Mapping[str, object],
+    offered: Sequence[float],
+    seconds: float,
+    core: int,
 ) -> dict[str, Any]:
     """Capacity, and a row for each offer."""
     rows = []
@@ -92,8 +98,8 @@ def overload(
         stack.enter_context(spinning(spinners, core))
         settings = {"portal.host": "0.0.0.0", **settings}
         server = stack.enter_context(front_end(PORTAL, broker, core=core, settings=settings))
-        capacity(server, 2)  # warm
-        most = capacity(server, seconds)
+        capacity(server, devices, 2)  # warm
+        most = capacity(server, devices, seconds)
         print(f"capacity {most:,.0f} reports/s")
         print(
             "| offered | a second | goodput | CPU µs a report | posts a second | not stored | unsent"
@@ -131,9 +137,9 @@ def spinning(count: int, core: int) -> Iterator[None]:
             process.wait()
 
 
-def capacity(server: FrontEnd, seconds: float) -> float:
+def capacity(server: FrontEnd, devices: int, seconds: float) -> float:
     """Reports a second that devices get stored which never wait: more of them than the portal has at a time."""
-    fleet = HttpFleet(f"127.0.0.1:{server.port}", host="bench", devices=400)
+    fleet = HttpFleet(f"127.0.0.1:{server.port}", host="bench", devices=devices)
     bodies = Simulator(1).next_batch(2000).payloads()
     started = time.monotonic()
     while time.monotonic() < started + seconds:
