@@ -9,8 +9,14 @@ up. Two bounds, one after the other:
 processor  The portal's core is shared with busy loops, so that devices on the other core can offer three times as much.
 memory     Kafka is slow (portal.linger), and portal.memory holds few reports: most posts are refused, and repeated.
 
+A report costs a device and the portal about the same, so what is offered at three times the capacity takes the devices'
+core only if the portal's share of its own is small. `devices' core` says how busy theirs was: near 100 %, an offer says
+nothing of the portal. `CPU` is the portal's a report that it stored: where it stays and goodput does not, others took
+the processor.
+
 Capacity is what devices get stored that come as fast as they are answered (closed loop), measured just before in the
-same place. Goodput is what was acknowledged between the seconds WARM and WARM + N of an offer.
+same place, by so many that some always wait for what bounds it. Goodput is what was acknowledged between the seconds
+WARM and WARM + N of an offer.
 """
 
 from __future__ import annotations
@@ -31,6 +37,7 @@ from typing import Any
 from bench.child import ROOT
 from bench.environment import describe, refuse_debug_build
 from bench.front_ends import PARTITIONS, PORTAL, TOPIC, FrontEnd, front_end
+from bench.processes import TICKS, cpu_seconds
 from flurry_fast._core import HttpFleet, Simulator
 from flurry_fast.broker import EmbeddedBroker
 
@@ -39,11 +46,12 @@ WARM = 3.0  # seconds of an offer before its goodput counts: queues fill
 GENERATORS = 3  # processes that offer, for each may have so many connections only
 FILES = 500  # beside connections
 TURN = 0.005
+LOOK = 1.5  # seconds after which a status file tells of all that there was
 PATIENCE = 30.0  # seconds for the portal to have served all that is left of an offer
-SPINNERS = 5
-BOUNDS: Mapping[str, tuple[int, Mapping[str, object]]] = {
-    "processor": (SPINNERS, {}),
-    "memory": (0, {"portal.memory": "1MiB", "portal.max_body": "256KiB", "portal.linger": "200ms"}),
+SPINNERS = 12
+BOUNDS: Mapping[str, tuple[int, int, Mapping[str, object]]] = {  # spinners, devices that capacity takes, settings
+    "processor": (SPINNERS, 400, {}),
+    "memory": (0, 1200, {"portal.memory": "1MiB", "portal.max_body": "256KiB", "portal.linger": "200ms"}),
 }
 
 
@@ -73,7 +81,12 @@ def main() -> None:
 
 
 def overload(
-    spinners: int, settings: Mapping[str, object], offered: Sequence[float], seconds: float, core: int
+    spinners: int,
+    devices: int,
+    settings: Mapping[str, object],
+    offered: Sequence[float],
+    seconds: float,
+    core: int,
 ) -> dict[str, Any]:
     """Capacity, and a row for each offer."""
     rows = []
@@ -85,17 +98,21 @@ def overload(
         stack.enter_context(spinning(spinners, core))
         settings = {"portal.host": "0.0.0.0", **settings}
         server = stack.enter_context(front_end(PORTAL, broker, core=core, settings=settings))
-        capacity(server, 2)  # warm
-        most = capacity(server, seconds)
+        capacity(server, devices, 2)  # warm
+        most = capacity(server, devices, seconds)
         print(f"capacity {most:,.0f} reports/s")
-        print("| offered | a second | goodput | posts a second | not stored | unsent | p50 / p99 s | MB |")
+        print(
+            "| offered | a second | goodput | CPU µs a report | posts a second | not stored | unsent"
+            " | p50 / p99 s | devices' core | MB |"
+        )
         for share in offered:
             row = offer(server, most * share, seconds)
             rows.append({"share": share, **row, "peak_mb": server.peak_bytes() / 1e6})
             print(
                 f"| {share:.0%} | {row['offered']:,.0f} | {row['goodput']:,.0f} ({row['goodput'] / most:.0%})"
-                f" | {row['posts']:,.0f} | {row['lost']:,} | {row['unsent']:,} | {row['p50']:.2f} / {row['p99']:.2f}"
-                f" | {rows[-1]['peak_mb']:.0f} |"
+                f" | {row['cpu_us']:.0f} | {row['posts']:,.0f} | {row['lost']:,} | {row['unsent']:,}"
+                f" | {row['p50']:.2f} / {row['p99']:.2f} | {row['devices_core']:.0%} | {rows[-1]['peak_mb']:.0f} |",
+                flush=True,
             )
     return {"capacity": most, "rows": rows, "settings": {name: str(value) for name, value in settings.items()}}
 
@@ -120,9 +137,9 @@ def spinning(count: int, core: int) -> Iterator[None]:
             process.wait()
 
 
-def capacity(server: FrontEnd, seconds: float) -> float:
+def capacity(server: FrontEnd, devices: int, seconds: float) -> float:
     """Reports a second that devices get stored which never wait: more of them than the portal has at a time."""
-    fleet = HttpFleet(f"127.0.0.1:{server.port}", host="bench", devices=400)
+    fleet = HttpFleet(f"127.0.0.1:{server.port}", host="bench", devices=devices)
     bodies = Simulator(1).next_batch(2000).payloads()
     started = time.monotonic()
     while time.monotonic() < started + seconds:
@@ -133,23 +150,44 @@ def capacity(server: FrontEnd, seconds: float) -> float:
 
 
 def offer(server: FrontEnd, rate: float, seconds: float) -> dict[str, Any]:
-    """What became of it, all generators together."""
+    """What became of it, all generators together, on the core of this process."""
     generators = []
+    time.sleep(LOOK)
+    stored, cpu = status(server)["records"], cpu_seconds(server.pid)
     for number in range(GENERATORS):
         # Of another address each: ports are for a pair of addresses.
         given = (f"127.0.0.{number + 1}:{server.port}", str(rate / GENERATORS), str(seconds))
         words = [sys.executable, "-m", "bench.overload", "--generate", *given]
         generators.append(subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+    time.sleep(WARM)
+    before = core_seconds(min(os.sched_getaffinity(0)))
     found = []
     for generator in generators:
         said, _ = generator.communicate()
         assert generator.returncode == 0
         found.append(json.loads(said))
+    busy, all_of_it = (b - a for a, b in zip(before, core_seconds(min(os.sched_getaffinity(0))), strict=True))
     end = time.monotonic() + PATIENCE
-    while json.loads(server.status.read_text())["open"] > 0 and time.monotonic() < end:
+    while status(server)["open"] > 0 and time.monotonic() < end:
         time.sleep(0.2)  # devices have gone, and what they had posted is served before anybody else comes
+    time.sleep(LOOK)
+    stored, cpu = status(server)["records"] - stored, cpu_seconds(server.pid) - cpu
     sums = {name: sum(each[name] for each in found) for name in ("offered", "goodput", "posts", "lost", "unsent")}
-    return {**sums, **{name: max(each[name] for each in found) for name in ("p50", "p99")}}
+    worst = {name: max(each[name] for each in found) for name in ("p50", "p99")}
+    return {**sums, **worst, "cpu_us": cpu / max(1, stored) * 1e6, "devices_core": busy / all_of_it}
+
+
+def status(server: FrontEnd) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(server.status.read_text())
+    return found
+
+
+def core_seconds(core: int) -> tuple[float, float]:
+    """Of one core so far: those that it was not idle, and all."""
+    lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
+    fields = next(line for line in lines if line.startswith(f"cpu{core} ")).split()[1:9]
+    ticks = [int(field) for field in fields]
+    return (sum(ticks) - ticks[3] - ticks[4]) / TICKS, sum(ticks) / TICKS
 
 
 def generate(address: str, rate: float, seconds: float) -> dict[str, Any]:

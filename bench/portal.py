@@ -154,30 +154,38 @@ def simulator(broker: EmbeddedBroker, options: argparse.Namespace) -> dict[str, 
     """
     cores = sorted(os.sched_getaffinity(0))
     mine, theirs = cores[0], cores[-1]
-    rows: dict[str, list[tuple[float, float, float]]] = {}
+    rows: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for _ in range(options.rounds):
-        for name in (BARE, PORTAL):
-            with front_end(name, broker, core=theirs) as server:
-                start, _ = simulate(server.address, 1, options.devices, mine)
-                cpu = family_seconds(server.pid)
-                spent, rate = simulate(server.address, options.reports, options.devices, mine)
-                cpu = family_seconds(server.pid) - cpu
-            found = ((spent - start) / options.reports * 1e6, cpu / options.reports * 1e6, rate)
-            rows.setdefault(name, []).append(found)
-    figures = {}
-    for name, each in rows.items():
+        for mode in (ONE, KEPT):
+            given = ["--connections", str(options.devices), *(["--keep-alive"] if mode == KEPT else [])]
+            for name in (BARE, PORTAL):
+                with front_end(name, broker, core=theirs) as server:
+                    start, _ = simulate(server.address, 1, given, mine)
+                    cpu = family_seconds(server.pid)
+                    spent, rate = simulate(server.address, options.reports, given, mine)
+                    cpu = family_seconds(server.pid) - cpu
+                found = ((spent - start) / options.reports * 1e6, cpu / options.reports * 1e6, rate)
+                rows.setdefault((mode, name), []).append(found)
+    figures: dict[str, dict[str, dict[str, float]]] = {}
+    ratios = {}
+    print("| connections | | simulator, CPU µs a report | server | reports/s |\n|---|---|---:|---:|---:|")
+    for (mode, name), each in rows.items():
         least, server_least = min(row[0] for row in each), min(row[1] for row in each)
         best = max(row[2] for row in each)
-        figures[name] = {"simulator_cpu_us": least, "server_cpu_us": server_least, "rate": best}
-        print(f"{name:>10}: simulator {least:.1f} µs, server {server_least:.1f} µs a report, {best:,.0f} reports/s")
-    drives = figures[PORTAL]["server_cpu_us"] / figures[PORTAL]["simulator_cpu_us"]
-    print(f"a core of the simulator drives {drives:.2f} cores of the portal")
-    return {"figures": figures, "ratios": {"simulator_vs_portal": drives}}
+        row = {"simulator_cpu_us": least, "server_cpu_us": server_least, "rate": best}
+        figures.setdefault(mode, {})[name] = row
+        print(f"| {mode} | {name} | {least:.1f} | {server_least:.1f} | {best:,.0f} |")
+    for mode, tail in ((ONE, ""), (KEPT, "_kept")):
+        portal = figures[mode][PORTAL]
+        drives = portal["server_cpu_us"] / portal["simulator_cpu_us"]
+        ratios[f"simulator_vs_portal{tail}"] = drives
+        print(f"- {mode}: a core of the simulator drives {drives:.2f} of the portal, {3 / drives:.1f} drive three")
+    return {"figures": figures, "ratios": ratios}
 
 
-def simulate(address: str, reports: int, devices: int, core: int) -> tuple[float, float]:
+def simulate(address: str, reports: int, given: list[str], core: int) -> tuple[float, float]:
     """CPU seconds of the command, and the reports a second that it says were sent."""
-    words = ["simulate", "--http", f"http://{address}", "--reports", str(reports), "--connections", str(devices)]
+    words = ["simulate", "--http", f"http://{address}", "--reports", str(reports), *given]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         ["taskset", "-c", str(core), sys.executable, "-m", "flurry_fast", *words, "--json", "--no-progress"],

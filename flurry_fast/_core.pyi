@@ -825,6 +825,9 @@ class HttpFleet:
     def take_lost(self) -> list[int]:
         """Numbers of the reports that were dropped or given up since the last call."""
 
+    def forget(self) -> None:
+        """As `take_stored` and `take_lost`, for those that do not ask which."""
+
     def quantile(self, share: float, /) -> float:
         """Seconds from connecting to 200 within which this share of the stored reports was answered, to 3 %."""
 

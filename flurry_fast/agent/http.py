@@ -164,8 +164,7 @@ class HttpTarget:
     def _note(self) -> None:
         """Outcomes since the last time."""
         if not self._watched:
-            self._fleet.take_stored()
-            self._fleet.take_lost()
+            self._fleet.forget()
             return
         for number, place in self._fleet.take_receipts():
             payload, key = self._forget(number)

@@ -27,6 +27,9 @@ def listen(portal: Portal) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            # Connections have what their listener has: nobody sets it on each.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _defer(listener)
             listener.bind(address)
             listener.listen(BACKLOG)
         except OSError:
@@ -38,6 +41,12 @@ def listen(portal: Portal) -> socket.socket:
             way_out="Set portal.host and portal.port to an address of this machine that is free.",
         ) from None
     return listener
+
+
+def _defer(listener: socket.socket) -> None:
+    """Who has sent nothing takes no place among those that wait, and none in a portal, for the first second."""
+    if hasattr(socket, "TCP_DEFER_ACCEPT"):  # Linux
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
 
 
 def inherited(number: int) -> socket.socket:

@@ -25,18 +25,6 @@ type Place = (i32, i64, i64);
 #[pyclass(module = "flurry_fast._core", frozen)]
 struct HttpFleet(Mutex<Fleet>);
 
-/// How many were queued.
-fn post_all(fleet: &mut Fleet, reports: impl Iterator<Item = Bytes>) -> usize {
-    let mut posted = 0;
-    for report in reports {
-        if !fleet.post(report) {
-            break;
-        }
-        posted += 1;
-    }
-    posted
-}
-
 impl HttpFleet {
     fn with<T>(&self, work: impl FnOnce(&mut Fleet) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -88,18 +76,23 @@ impl HttpFleet {
     }
 
     #[pyo3(signature = (reports, /))]
-    fn post(&self, py: Python<'_>, reports: &Bound<'_, PyList>) -> PyResult<usize> {
+    fn post(&self, py: Python<'_>, reports: &Bound<'_, PyList>) -> PyResult<u64> {
         let mut copied = Vec::with_capacity(reports.len());
         for report in reports {
             copied.push(Bytes::copy_from_slice(report.cast::<PyBytes>()?.as_bytes()));
         }
-        Ok(py.detach(|| self.with(|fleet| post_all(fleet, copied.into_iter()))))
+        Ok(py.detach(|| self.with(|fleet| fleet.post(&copied))))
     }
 
     #[pyo3(signature = (batch, /))]
-    fn post_batch(&self, py: Python<'_>, batch: &SimulatedBatch) -> usize {
-        let reports = batch.0.payloads().map(Bytes::copy_from_slice);
-        py.detach(|| self.with(|fleet| post_all(fleet, reports)))
+    fn post_batch(&self, py: Python<'_>, batch: &SimulatedBatch) -> u64 {
+        py.detach(|| {
+            // Copied once: each report is a slice of it.
+            let mut left = Bytes::copy_from_slice(&batch.0.payload);
+            let payloads = batch.0.payloads();
+            let reports: Vec<Bytes> = payloads.map(|each| left.split_to(each.len())).collect();
+            self.with(|fleet| fleet.post(&reports))
+        })
     }
 
     fn finish(&self, py: Python<'_>) {
@@ -117,6 +110,17 @@ impl HttpFleet {
         let told = stored.into_iter();
         told.map(|(number, receipt)| (number, receipt.map(place)))
             .collect()
+    }
+
+    fn forget(&self, py: Python<'_>) {
+        py.detach(|| {
+            self.with(|fleet| {
+                fleet.with_tally(|tally| {
+                    tally.take_stored();
+                    tally.take_lost();
+                });
+            });
+        });
     }
 
     fn take_lost(&self, py: Python<'_>) -> Vec<u64> {

@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from doors import Door, request
+from doors import Door, read_all, request, wait_until
 from prometheus_client.parser import text_string_to_metric_families
 from whole_topic import read_topic
 
@@ -65,6 +65,22 @@ def test_registry_rates_and_spread(tmp_path: Path, broker: EmbeddedBroker, topic
     assert len(keys) > 2
     log = door.log.read_text()
     assert all(key.decode() not in log for key in (hot[0], slow[0], over[0]))
+
+
+def test_a_refused_agent_is_held_before_it_is_closed(tmp_path: Path, broker: EmbeddedBroker, topic: str) -> None:
+    """It would post the same four times more at once. Who understands a status need not wait for it."""
+    report = next(iter(reports_by_app(1).values()))[0]
+    settings = {"portal__unknown_keys": "refuse", "portal__hold": "10s", "portal__drain_timeout": "100ms"}
+    with Door(tmp_path, broker, topic, **settings) as door, door.connect() as agent:
+        agent.sendall(request(report))
+        wait_until(lambda: door.status()["not_stored"] == {"unknown_key": 1}, "it is refused")
+        assert door.send(request(report, "Portal-Accepts: status")).startswith(b"HTTP/1.1 403 ")
+        agent.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            agent.recv(1)
+        agent.setblocking(True)
+        assert door.stop() == 0
+        assert read_all(agent) == b""
 
 
 def test_addresses_have_a_rate(tmp_path: Path, broker: EmbeddedBroker, topic: str) -> None:

@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flurry_fast.broker import EmbeddedBroker
+from flurry_fast.config.portal import Portal
+from flurry_fast.portal.listener import listen
 
 REPORT = b"\x00\x01 whatever it is, it is stored"
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -88,7 +90,14 @@ def test_who_asked_for_a_status_gets_one(door: Door) -> None:
 
 @pytest.mark.parametrize(
     ("head", "status"),
-    [("GET / ", 404), ("POST /other ", 404), ("GET /aap.do ", 405), ("GET /healthz ", 200), ("GET /readyz ", 200)],
+    [
+        ("GET / ", 404),
+        ("POST /other ", 404),
+        ("GET /metrics ", 404),
+        ("GET /aap.do ", 405),
+        ("GET /healthz ", 200),
+        ("GET /readyz ", 200),
+    ],
 )
 def test_pages_for_those_that_are_no_agents(head: str, status: int, door: Door) -> None:
     answer = door.send(f"{head}HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -162,6 +171,28 @@ def test_connections_are_bounded_and_others_wait(strict: Door) -> None:
     finally:
         for client in idle:
             client.close()
+
+
+def test_who_says_nothing_at_first_is_answered_later(door: Door) -> None:
+    """Such a connection is not even accepted until it has waited a while, or says something."""
+    with door.connect() as late, door.connect() as silent:
+        wait_until(lambda: door.status()["open"] == 2, "both are accepted all the same")
+        late.sendall(request(REPORT))
+        assert read_all(late).startswith(OK)
+        silent.shutdown(socket.SHUT_WR)
+        assert read_all(silent) == b""
+
+
+def test_connections_have_what_their_listener_has() -> None:
+    """Nagle's algorithm is off, for which nobody asks again: no answer waits for an acknowledgement."""
+    with listen(Portal(port=0)) as listener:
+        if hasattr(socket, "TCP_DEFER_ACCEPT"):
+            assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) > 0
+        with socket.create_connection(listener.getsockname()) as client:
+            client.sendall(b"x")
+            accepted, _ = listener.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 FRAGMENTS = st.sampled_from(

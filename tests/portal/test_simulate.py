@@ -114,6 +114,26 @@ def test_does_not_run_away_from_a_group_that_is_named(tmp_path: Path, broker: Em
     assert 32 * 2**10 < max(sizes.values()) < 64 * 2**10 + longest
 
 
+def test_outcomes_that_nobody_asks_for_are_forgotten(bodies: list[bytes]) -> None:
+    fleet = HttpFleet(Scripted(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").address, host="x", devices=2)
+    fleet.post(bodies[:3])
+    fleet.finish()
+    assert fleet.counts()["stored"] == 3
+    fleet.forget()
+    assert (fleet.take_stored(), fleet.take_receipts(), fleet.take_lost()) == ([], [], [])
+
+
+def test_more_reports_than_may_wait(bodies: list[bytes], broker: EmbeddedBroker, topic: str, tmp_path: Path) -> None:
+    """Whoever gives them waits; each has one outcome under its own number, whichever thread's device had it."""
+    many = sorted(bodies, key=len)[:7] * 1300
+    with Door(tmp_path, broker, topic) as door:
+        fleet = HttpFleet("{}:{}".format(*door.address), host="x", devices=24, threads=2, keep_alive=True)
+        assert fleet.post(many) == len(many)
+        fleet.finish()
+        assert sorted(fleet.take_stored()) == list(range(len(many)))
+    assert payloads(broker, topic) == Counter(many)
+
+
 def test_without_a_place_nothing_can_be_compared(tmp_path: Path, bodies: list[bytes]) -> None:
     """An answer of somebody who gives no receipts."""
     manifest = tmp_path / "sent.jsonl"

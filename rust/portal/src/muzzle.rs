@@ -49,15 +49,20 @@ impl Mouth {
 pub(crate) struct Muzzle<S> {
     stream: S,
     mouth: Mouth,
+    farewell: bool,
 }
 
 impl<S> Muzzle<S> {
-    pub(crate) fn new(stream: S) -> (Self, Mouth) {
+    /// `farewell`: something is to be said at the end, as by TLS. Elsewhere
+    /// the end of the writing side would be a system call before the one that
+    /// ends both: whoever serves the connection drops it right after.
+    pub(crate) fn new(stream: S, farewell: bool) -> (Self, Mouth) {
         let mouth = Mouth::default();
         (
             Self {
                 stream,
                 mouth: mouth.clone(),
+                farewell,
             },
             mouth,
         )
@@ -98,6 +103,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Muzzle<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        if self.farewell {
+            Pin::new(&mut self.stream).poll_shutdown(context)
+        } else {
+            Poll::Ready(Ok(()))
+        }
     }
 }

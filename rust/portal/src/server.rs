@@ -11,8 +11,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::body::Incoming;
+use hyper::server::conn::http1::{self, Connection};
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -22,8 +23,9 @@ use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use crate::answer::{Body, Silence};
 use crate::gate::Gate;
-use crate::muzzle::Muzzle;
+use crate::muzzle::{Mouth, Muzzle};
 use crate::outlet::{FatesIn, Outlet, Pending};
 use crate::room::Room;
 use crate::service::{Peer, Portal};
@@ -183,52 +185,38 @@ async fn connection(
     tls: Option<TlsAcceptor>,
     drained: watch::Receiver<bool>,
 ) {
-    let _ = stream.set_nodelay(true);
     match tls {
-        None => requests(portal, stream, address, drained).await,
-        Some(tls) => match timeout(portal.settings.head_timeout, tls.accept(stream)).await {
-            Ok(Ok(stream)) => requests(portal, stream, address, drained).await,
-            _ => {
-                portal.stats.garbled.fetch_add(1, Relaxed);
-            }
-        },
+        None => requests(portal, Muzzle::new(stream, false), address, drained).await,
+        // On its own: it is large, and every task has room for it else.
+        Some(tls) => Box::pin(encrypted(portal, stream, address, tls, drained)).await,
+    }
+}
+
+async fn encrypted(
+    portal: Rc<Portal>,
+    stream: TcpStream,
+    address: SocketAddr,
+    tls: TlsAcceptor,
+    drained: watch::Receiver<bool>,
+) {
+    match timeout(portal.settings.head_timeout, tls.accept(stream)).await {
+        Ok(Ok(stream)) => requests(portal, Muzzle::new(stream, true), address, drained).await,
+        _ => {
+            portal.stats.garbled.fetch_add(1, Relaxed);
+        }
     }
 }
 
 async fn requests<S>(
     portal: Rc<Portal>,
-    stream: S,
+    (stream, mouth): (Muzzle<S>, Mouth),
     address: SocketAddr,
     mut drained: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let (stream, mouth) = Muzzle::new(stream);
-    let peer = Rc::new(Peer {
-        address,
-        requests: Cell::new(0),
-    });
-    let mut builder = http1::Builder::new();
-    builder
-        .half_close(true)
-        .title_case_headers(true)
-        .max_headers(portal.settings.max_headers)
-        .max_buf_size(portal.settings.max_head)
-        .timer(TokioTimer::new())
-        .header_read_timeout(portal.settings.head_timeout);
-    let service = {
-        let (portal, mouth) = (portal.clone(), mouth.clone());
-        service_fn(move |request| {
-            mouth.open();
-            let (mouth, handled) = (mouth.clone(), portal.clone().handle(peer.clone(), request));
-            async move {
-                let answer = handled.await;
-                mouth.answered();
-                answer
-            }
-        })
-    };
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let garbled = portal.stats.clone();
+    let mut serving = pin!(served_by(portal, stream, mouth.clone(), address));
     let served = tokio::select! {
         biased;
         served = serving.as_mut() => served,
@@ -238,6 +226,41 @@ async fn requests<S>(
         }
     };
     if served.is_err() && !mouth.was_opened() {
-        portal.stats.garbled.fetch_add(1, Relaxed);
+        garbled.garbled.fetch_add(1, Relaxed);
     }
+}
+
+/// hyper at work on one connection. Not async: what it is made from would
+/// take room in every task.
+fn served_by<S>(
+    portal: Rc<Portal>,
+    stream: Muzzle<S>,
+    mouth: Mouth,
+    address: SocketAddr,
+) -> Connection<TokioIo<Muzzle<S>>, impl HttpService<Incoming, ResBody = Body, Error = Silence>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let mut builder = http1::Builder::new();
+    builder
+        .half_close(true)
+        .title_case_headers(true)
+        .max_headers(portal.settings.max_headers)
+        .max_buf_size(portal.settings.max_head)
+        .timer(TokioTimer::new())
+        .header_read_timeout(portal.settings.head_timeout);
+    let peer = Rc::new(Peer {
+        address,
+        requests: Cell::new(0),
+    });
+    let service = service_fn(move |request| {
+        mouth.open();
+        let (mouth, handled) = (mouth.clone(), portal.clone().handle(peer.clone(), request));
+        async move {
+            let answer = handled.await;
+            mouth.answered();
+            answer
+        }
+    });
+    builder.serve_connection(TokioIo::new(stream), service)
 }

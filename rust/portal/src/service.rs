@@ -75,6 +75,10 @@ impl Portal {
             )),
             ("/healthz", _) => Ok(answer::page(StatusCode::OK, "ok\n")),
             ("/readyz", _) => Ok(self.readiness()),
+            ("/metrics", _) => Ok(answer::page(
+                StatusCode::NOT_FOUND,
+                "metrics are on metrics.port, not where devices come in\n",
+            )),
             _ => Ok(answer::page(StatusCode::NOT_FOUND, "no such page\n")),
         }
     }

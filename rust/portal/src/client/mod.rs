@@ -1,10 +1,12 @@
 //! Simulated devices at the other end of the line: one connection a report,
 //! never closed by them, repeated and resent as real agents do.
 
+mod inbox;
 mod post;
 mod tally;
 mod tls;
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,16 +16,17 @@ use std::{io, thread};
 
 use bytes::Bytes;
 use tokio::runtime::Builder;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Notify;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::sleep;
 
+use inbox::Inbox;
 use post::{Line, Reply};
 pub use tally::Tally;
 pub use tls::{Tls, Trust};
 
-/// Reports that wait for a device to be free, on each thread.
-const QUEUE: usize = 4096;
+/// Neighbours go to the same thread: fewer of them are woken.
+const TURN: usize = 64;
 /// An unanswered post is repeated so often, within 100 ms.
 const REPEATS: u32 = 4;
 const REPEAT_PAUSE: Duration = Duration::from_millis(25);
@@ -54,8 +57,9 @@ pub struct Settings {
 /// A fleet that posts. Reports are given by `post` and numbered from 0.
 pub struct Fleet {
     /// Of each thread; none once it has finished.
-    queues: Vec<mpsc::Sender<(u64, Bytes)>>,
+    inboxes: Vec<Arc<Inbox>>,
     given: u64,
+    turns: u64,
     tally: Arc<Mutex<Tally>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -68,8 +72,9 @@ impl Fleet {
         let tally = Arc::<Mutex<Tally>>::default();
         let count = settings.threads.clamp(1, settings.devices.max(1));
         let mut fleet = Self {
-            queues: Vec::with_capacity(count),
+            inboxes: Vec::with_capacity(count),
             given: 0,
+            turns: 0,
             tally,
             threads: Vec::with_capacity(count),
         };
@@ -85,32 +90,41 @@ impl Fleet {
 
     fn add_thread(&mut self, settings: Settings) -> io::Result<()> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (queue, reports) = mpsc::channel(QUEUE);
-        let tally = self.tally.clone();
+        let (inbox, tally) = (Arc::<Inbox>::default(), self.tally.clone());
+        let taken = Deserted(inbox.clone());
         let thread = thread::Builder::new()
             .name("flurry-devices".to_owned())
-            .spawn(move || LocalSet::new().block_on(&runtime, run(settings, reports, tally)))?;
-        self.queues.push(queue);
+            .spawn(move || LocalSet::new().block_on(&runtime, run(settings, taken, tally)))?;
+        self.inboxes.push(inbox);
         self.threads.push(thread);
         Ok(())
     }
 
-    /// Queues a report, waiting for room; false where the fleet has ended.
-    pub fn post(&mut self, report: Bytes) -> bool {
-        let number = self.given;
-        if self.queues.is_empty() {
-            return false;
+    /// Queues reports, waiting for room; how many, fewer than all where the
+    /// fleet has ended.
+    pub fn post(&mut self, reports: &[Bytes]) -> u64 {
+        let first = self.given;
+        for turn in reports.chunks(TURN) {
+            if self.inboxes.is_empty() {
+                break;
+            }
+            // Never more than there are threads.
+            let thread = (self.turns % self.inboxes.len() as u64) as usize;
+            let queued = self.inboxes[thread].give((self.given..).zip(turn.iter().cloned()));
+            self.given += queued;
+            self.turns += 1;
+            if queued < turn.len() as u64 {
+                break;
+            }
         }
-        // Never more than there are threads.
-        let turn = (number % self.queues.len() as u64) as usize;
-        let queued = self.queues[turn].blocking_send((number, report)).is_ok();
-        self.given += u64::from(queued);
-        queued
+        self.given - first
     }
 
     /// Returns when every report has its outcome.
     pub fn finish(&mut self) {
-        self.queues.clear();
+        for inbox in self.inboxes.drain(..) {
+            inbox.end();
+        }
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -127,25 +141,49 @@ impl Drop for Fleet {
     }
 }
 
-async fn run(
-    settings: Settings,
-    mut reports: mpsc::Receiver<(u64, Bytes)>,
-    tally: Arc<Mutex<Tally>>,
-) {
-    let devices = u32::try_from(settings.devices).unwrap_or(u32::MAX);
-    let free = Arc::new(Semaphore::new(settings.devices));
-    let line = Rc::new(Line::new(settings));
-    while let Some((number, report)) = reports.recv().await {
-        let Ok(device) = free.clone().acquire_owned().await else {
-            return;
-        };
-        let (line, tally) = (line.clone(), tally.clone());
-        spawn_local(async move {
-            deliver(&line, number, &report, &tally).await;
-            drop(device);
-        });
+/// Says so when a thread's devices have gone, also where one of them panicked.
+struct Deserted(Arc<Inbox>);
+
+impl Drop for Deserted {
+    fn drop(&mut self) {
+        self.0.desert();
     }
-    let _ = free.acquire_many(devices).await;
+}
+
+/// One of the devices that post just now.
+struct Busy(Rc<Cell<usize>>, Rc<Notify>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+        self.1.notify_one();
+    }
+}
+
+async fn run(settings: Settings, inbox: Deserted, tally: Arc<Mutex<Tally>>) {
+    let (busy, idle) = (Rc::new(Cell::new(0)), Rc::new(Notify::new()));
+    let line = Rc::new(Line::new(settings));
+    loop {
+        let (waiting, more) = inbox.0.look();
+        for _ in 0..waiting.min(line.settings.devices - busy.get()) {
+            busy.set(busy.get() + 1);
+            let (line, inbox, tally) = (line.clone(), inbox.0.clone(), tally.clone());
+            let device = Busy(busy.clone(), idle.clone());
+            spawn_local(async move {
+                while let Some((number, report)) = inbox.take() {
+                    deliver(&line, number, &report, &tally).await;
+                }
+                drop(device);
+            });
+        }
+        if !more {
+            break;
+        }
+        inbox.0.news().await;
+    }
+    while busy.get() > 0 {
+        idle.notified().await;
+    }
 }
 
 /// One report, until its device is rid of it or gives it up.

@@ -1,7 +1,7 @@
 //! One post, as an agent does it.
 
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,6 +15,9 @@ use crate::receipt::{self, Receipt};
 /// Agents wait so long for `100 Continue` before they send the body anyway.
 const CONTINUE: Duration = Duration::from_secs(2);
 const MAX_HEADERS: usize = 32;
+/// Room at first, enough for nearly all.
+const HEAD: usize = 384;
+const ANSWER: usize = 256;
 const MAX_ANSWER: usize = 16 << 10;
 /// Protocol of agent 30: it posts to /aar.do and asks before it sends.
 const ASKS_FIRST: u16 = 8;
@@ -94,8 +97,9 @@ impl Line {
         report: &Bytes,
     ) -> io::Result<Answer> {
         let asks = protocol == ASKS_FIRST;
-        let mut answer = Vec::with_capacity(256);
-        let mut request = self.head(asks, report.len());
+        let mut answer = Vec::with_capacity(ANSWER);
+        let mut request = Vec::with_capacity(HEAD + report.len());
+        self.write_head(asks, report.len(), &mut request);
         let mut found = (100, None);
         if asks {
             stream.write_all(&request).await?;
@@ -128,7 +132,7 @@ impl Line {
     }
 
     /// The headers of Android's HTTP client, in its order.
-    fn head(&self, asks: bool, length: usize) -> Vec<u8> {
+    fn write_head(&self, asks: bool, length: usize, out: &mut Vec<u8>) {
         let path = if asks { "/aar.do" } else { "/aap.do" };
         let expect = if asks { "Expect: 100-continue\r\n" } else { "" };
         let accepts = match (self.settings.keep_alive, self.settings.receipts) {
@@ -138,11 +142,11 @@ impl Line {
             (true, true) => "Portal-Accepts: keep-alive, receipt\r\n",
         };
         let host = &self.settings.host;
-        format!(
+        let _ = write!(
+            out,
             "POST {path} HTTP/1.1\r\nContent-Type: application/octet-stream\r\n{accepts}\
              Content-Length: {length}\r\nHost: {host}\r\nConnection: Keep-Alive\r\n{expect}\r\n"
-        )
-        .into_bytes()
+        ); // a Vec takes all
     }
 }
 
