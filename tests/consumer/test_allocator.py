@@ -20,7 +20,7 @@ before = resident()
 held = []
 for _ in range(20):
     held.append(libc.malloc(size)); libc.memset(held[-1], 1, size)
-small = libc.malloc(1 << 20)
+small = libc.malloc(100 << 10)
 for place in held:
     libc.free(place)
 print(resident() - before)
