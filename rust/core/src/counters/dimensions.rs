@@ -37,7 +37,7 @@ fn set<'b>(
 ) {
     let slot = dimension.slot();
     if let Some(print) = prints.get_mut(slot) {
-        *print = program.keys.text(ops.bytes(piece));
+        *print = ops.print(&program.keys, piece);
     }
     ops.set_piece(start as usize + slot, piece);
 }

@@ -17,13 +17,16 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
 use crate::plan::MAX_DIMENSIONS;
+use crate::wire::text::{self, SHORT};
 
 const SECRET_BYTES: usize = 192;
+const WORDS: usize = SHORT / 8;
 
 /// The random key of this process's fingerprints.
 #[derive(Clone)]
 pub struct Keys {
     secret: [u8; SECRET_BYTES],
+    short: Short,
     app: u128,
     hour: u128,
     dimensions: [u128; MAX_DIMENSIONS],
@@ -45,10 +48,18 @@ impl Keys {
         for chunk in secret.chunks_exact_mut(8) {
             chunk.copy_from_slice(&word().to_le_bytes());
         }
+        let words = std::array::from_fn(|_| word());
+        let lengths = std::array::from_fn(|_| u128::from(word()) << 64 | u128::from(word()));
         // Odd factors lose no bits: two unequal terms stay unequal.
         let mut odd = || (u128::from(word()) << 64 | u128::from(word())) | 1;
+        let short = Short {
+            words,
+            factors: [odd(), odd()],
+            lengths,
+        };
         Self {
             secret,
+            short,
             app: odd(),
             hour: odd(),
             // The sums are as random with a factor less.
@@ -60,6 +71,34 @@ impl Keys {
     /// Of a text (UTF-8, so that equal values have equal fingerprints).
     #[inline]
     pub fn text(&self, text: &[u8]) -> u128 {
+        let mut buffer = [0; SHORT];
+        match buffer.get_mut(..text.len()) {
+            Some(start) => start.copy_from_slice(text),
+            None => return self.long(text),
+        }
+        let (chunks, _) = buffer.as_chunks::<8>();
+        let mut words = [0; WORDS];
+        for (word, chunk) in words.iter_mut().zip(chunks) {
+            *word = u64::from_le_bytes(*chunk);
+        }
+        self.short.text(words, text.len())
+    }
+
+    /// The same of a text that stands in `message`, or anywhere else. What
+    /// follows it there may be looked at, so most cost no branch.
+    #[inline(always)]
+    pub fn text_of(&self, message: &[u8], text: &[u8]) -> u128 {
+        let at = text.as_ptr().addr().wrapping_sub(message.as_ptr().addr());
+        // Where it begins in the message; whatever lies elsewhere is not within.
+        let from_here = message.get(at..).unwrap_or(&[]);
+        match text::words(text.len(), from_here) {
+            Some(words) => self.short.text(words, text.len()),
+            None => self.text(text),
+        }
+    }
+
+    #[inline(never)]
+    fn long(&self, text: &[u8]) -> u128 {
         xxh3_128_with_secret(text, &self.secret)
     }
 
@@ -79,6 +118,36 @@ impl Keys {
     /// The factor of the value of a rollup's dimension, by its place.
     pub fn of_dimension(&self, place: usize) -> u128 {
         self.dimensions.get(place).copied().unwrap_or(1)
+    }
+}
+
+/// For texts of up to 32 bytes, as words with zeros behind: two sums of products
+/// (w + k)(v + k'), each times an odd factor, and a number of the length. All
+/// keys are random. Two texts of one length agree in either sum with a chance
+/// of 2^-64 at most (it is the NH of UMAC), and in both with its square, since
+/// the sums share no key; where they differ, the factors scatter the difference.
+#[derive(Clone)]
+struct Short {
+    words: [u64; 2 * WORDS],
+    factors: [u128; 2],
+    lengths: [u128; SHORT + 1],
+}
+
+impl Short {
+    #[inline(always)]
+    fn text(&self, words: [u64; WORDS], length: usize) -> u128 {
+        let [a, b, c, d] = words;
+        let [ka, kb, kc, kd, la, lb, lc, ld] = self.words;
+        let product = |word: u64, key, other: u64, other_key| {
+            u128::from(word.wrapping_add(key)) * u128::from(other.wrapping_add(other_key))
+        };
+        let one = product(a, ka, b, kb).wrapping_add(product(c, kc, d, kd));
+        let two = product(a, la, b, lb).wrapping_add(product(c, lc, d, ld));
+        let [first, second] = self.factors;
+        let length = self.lengths.get(length).copied().unwrap_or(0);
+        one.wrapping_mul(first)
+            .wrapping_add(two.wrapping_mul(second))
+            .wrapping_add(length)
     }
 }
 

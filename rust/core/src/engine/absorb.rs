@@ -248,6 +248,7 @@ impl<S: ReportSink> Engine<S> {
                 api_key: outcome.map_or(&[], |()| scratch.report.api_key),
                 ..Waiting::default()
             };
+            scratch.ops.begin(record.payload);
             let tally = self.fold(outcome, waiting, scratch, open, Pass::First);
             self.stats.counted += 1;
             self.stats.sessions += tally.sessions;
@@ -378,6 +379,7 @@ impl<S: ReportSink> Engine<S> {
             api_key: outcome.map_or(&[], |()| scratch.report.api_key),
             ..Waiting::default()
         };
+        scratch.ops.begin(record.payload);
         self.fold(outcome, waiting, scratch, open, Pass::Again);
     }
 
