@@ -383,7 +383,7 @@ impl<'b> Place<'_, 'b> {
         bases.extend(steps.iter().map(|step| step.print(prints)));
     }
 
-    #[inline]
+    #[inline(always)]
     fn leaf(&self, program: &Program, ops: &mut Ops<'b>, text: &'b [u8]) -> (Piece<'b>, u128) {
         let piece = ops.normal(text, self.report.non_ascii);
         (piece, ops.print(&program.keys, piece))
