@@ -7,17 +7,36 @@ use chrono_tz::Tz;
 /// Version of the compiled tz database. Part of every plan id.
 pub const TZDATA_VERSION: &str = chrono_tz::IANA_TZDB_VERSION;
 
-/// Hour of day, 0 to 23, of `ms` (0 to the year 9999) in the zone named `id`;
-/// `None` for a name that is neither an IANA id (exact spelling) nor `GMT` or
-/// `UTC` with an optional offset.
-pub fn local_hour(id: &str, ms: i64) -> Option<u8> {
-    let seconds = ms.div_euclid(1000);
-    let offset = match id.parse::<Tz>() {
-        Ok(zone) => zone_offset(zone, seconds)?,
-        Err(_) => fixed_offset(id.as_bytes())?,
-    };
-    let local = seconds.checked_add(i64::from(offset))?;
-    u8::try_from(local.rem_euclid(86_400) / 3_600).ok()
+/// A zone that has a local time.
+#[derive(Debug, Clone, Copy)]
+pub enum Zone {
+    /// Of the compiled database.
+    Named(Tz),
+    /// Seconds east of UTC.
+    Fixed(i32),
+}
+
+impl Zone {
+    /// The zone named `id`; `None` for a name that is neither an IANA id (exact
+    /// spelling) nor `GMT` or `UTC` with an optional offset.
+    pub fn named(id: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(id).ok()?;
+        match text.parse() {
+            Ok(zone) => Some(Self::Named(zone)),
+            Err(_) => fixed_offset(id).map(Self::Fixed),
+        }
+    }
+
+    /// Hour of day, 0 to 23, of `ms` (0 to the year 9999).
+    pub fn hour(self, ms: i64) -> Option<u8> {
+        let seconds = ms.div_euclid(1000);
+        let offset = match self {
+            Self::Named(zone) => zone_offset(zone, seconds)?,
+            Self::Fixed(offset) => offset,
+        };
+        let local = seconds.checked_add(i64::from(offset))?;
+        u8::try_from(local.rem_euclid(86_400) / 3_600).ok()
+    }
 }
 
 fn zone_offset(zone: Tz, seconds: i64) -> Option<i32> {
@@ -58,6 +77,10 @@ fn number(digits: &[u8]) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn local_hour(id: &str, ms: i64) -> Option<u8> {
+        Zone::named(id.as_bytes())?.hour(ms)
+    }
 
     const NOON: i64 = 1_384_430_400_000; // 2013-11-14T12:00Z
 

@@ -26,6 +26,17 @@ pub fn soon<T>(slice: &[T], at: usize) {
     }
 }
 
+/// What lies in a line of the caches of most processors.
+const LINE: usize = 64;
+
+/// The first bytes of `slice`, up to so many, will be read soon.
+#[inline(always)]
+pub fn begins_soon(slice: &[u8], most: usize) {
+    for at in (0..slice.len().min(most)).step_by(LINE) {
+        soon(slice, at);
+    }
+}
+
 #[inline(always)]
 #[cfg(target_arch = "x86_64")]
 fn prefetch<T>(value: &T) {
@@ -99,6 +110,8 @@ mod tests {
             soon(values.get(at..).unwrap_or(&[]), 0);
             soon::<u64>(&[], at);
             soon(&[(); 3], at);
+            begins_soon(&[7; 1_000], at);
+            begins_soon(&[], at);
         }
         assert!(values.into_iter().eq(0..1_000));
     }

@@ -137,9 +137,10 @@ impl KeyBytes {
         if let Some(place) = chunk.get_mut(start..start + KEY_UNIT) {
             place.copy_from_slice(&head.to_le_bytes());
         }
-        while !chunk.len().is_multiple_of(KEY_UNIT) {
-            chunk.push(0);
-        }
+        // As many zeros as there may have to be, and back to the multiple.
+        let end = chunk.len().next_multiple_of(KEY_UNIT);
+        chunk.extend_from_slice(&[0; KEY_UNIT - 1]);
+        chunk.truncate(end);
         let at = number << KEY_BITS | (start / KEY_UNIT);
         Ok((at as u32, length))
     }

@@ -437,6 +437,7 @@ impl<'k> Iterator for KeyParts<'k> {
 }
 
 /// Appends one text of an encoded key.
+#[inline]
 pub fn write_key_part(text: &[u8], out: &mut Vec<u8>) {
     varint::write(text.len() as u64, out);
     out.extend_from_slice(text);

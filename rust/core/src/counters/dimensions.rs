@@ -4,11 +4,11 @@ use std::io::Write;
 
 use super::ops::{EMPTY, Ops, Piece};
 use super::program::Program;
+use super::zones::Zones;
 use crate::plan::{Dimension, REPORT_SLOTS, SESSION_SLOTS};
 use crate::reason::Reason;
 use crate::report::{ErrorRecord, Report, Session};
 use crate::wire::text;
-use crate::zone::local_hour;
 
 /// Hours of the day as they are written.
 const HOURS: [&[u8]; 24] = [
@@ -24,6 +24,8 @@ const YEAR_MS: i64 = 31_556_952_000;
 pub(super) struct Prints {
     pub report: [u128; REPORT_SLOTS],
     pub session: [u128; SESSION_SLOTS],
+    /// What time zones were called lately.
+    zones: Zones,
 }
 
 /// Sets one value of a scope whose texts begin at `start`.
@@ -37,7 +39,7 @@ fn set<'b>(
 ) {
     let slot = dimension.slot();
     if let Some(print) = prints.get_mut(slot) {
-        *print = program.keys.text(ops.bytes(piece));
+        *print = ops.print(&program.keys, piece);
     }
     ops.set_piece(start as usize + slot, piece);
 }
@@ -113,10 +115,10 @@ pub(super) fn of_session<'b>(
             Dimension::Gender => Piece::Borrowed(gender(session.gender)),
             Dimension::AgeBand => Piece::Borrowed(age_band(session.birth_ms, time_ms)),
             Dimension::LocalHour => {
-                let zone = optional(ops, session.timezone, report.non_ascii);
-                let hour = std::str::from_utf8(ops.bytes(zone))
-                    .ok()
-                    .and_then(|id| local_hour(id, time_ms));
+                let name = optional(ops, session.timezone, report.non_ascii);
+                let print = ops.print(&program.keys, name);
+                let zone = prints.zones.get(print, ops.bytes(name));
+                let hour = zone.and_then(|zone| zone.hour(time_ms));
                 let text = hour.and_then(|hour| HOURS.get(usize::from(hour)));
                 text.map_or(EMPTY, |text| Piece::Borrowed(text))
             }

@@ -121,7 +121,7 @@ impl Emitter {
         gate: &mut impl Gate<'b>,
     ) -> Tally {
         let receive_ms = origin.receive_ms;
-        let app = program.keys.text(report.api_key);
+        let app = ops.print(&program.keys, Piece::Borrowed(report.api_key));
         let own = Part::of(program, origin, app, receive_ms);
         let mut tally = Tally {
             max_bucket: own.bucket,
@@ -383,10 +383,10 @@ impl<'b> Place<'_, 'b> {
         bases.extend(steps.iter().map(|step| step.print(prints)));
     }
 
-    #[inline]
+    #[inline(always)]
     fn leaf(&self, program: &Program, ops: &mut Ops<'b>, text: &'b [u8]) -> (Piece<'b>, u128) {
         let piece = ops.normal(text, self.report.non_ascii);
-        (piece, program.keys.text(ops.bytes(piece)))
+        (piece, ops.print(&program.keys, piece))
     }
 }
 

@@ -22,6 +22,7 @@ mod sessions;
 mod slots;
 mod table;
 pub mod varint;
+mod zones;
 
 pub use emit::{Emitter, Gate, Origin, Tally};
 pub use ops::Ops;

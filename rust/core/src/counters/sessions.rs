@@ -112,6 +112,8 @@ fn rank(at: usize, (_, duration_ms): (i64, i64)) -> (i64, usize) {
 /// A set of fingerprints: a short list at first, a hash set on long input.
 #[derive(Default)]
 pub(super) struct Seen {
+    /// A bit of each; whose bit is not there is not there.
+    bits: u64,
     few: Vec<u128>,
     many: HashSet<u128, BuildHasherDefault<AsIs>>,
 }
@@ -123,9 +125,11 @@ impl Seen {
         if !self.many.is_empty() {
             return self.many.insert(print);
         }
-        if self.few.contains(&print) {
+        let bit = 1 << (print >> 122);
+        if self.bits & bit != 0 && self.few.contains(&print) {
             return false;
         }
+        self.bits |= bit;
         self.few.push(print);
         if self.few.len() > FEW {
             self.many.extend(self.few.drain(..));
@@ -136,6 +140,7 @@ impl Seen {
     /// Empties it, at a cost that follows what was in it.
     #[inline]
     pub fn clear(&mut self) {
+        self.bits = 0;
         self.few.clear();
         if self.many.capacity() > MANY {
             self.many = HashSet::default();

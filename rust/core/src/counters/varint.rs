@@ -4,6 +4,7 @@
 pub const MAX_BYTES: usize = 10;
 
 /// Appends `value`.
+#[inline]
 pub fn write(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);

@@ -1,5 +1,7 @@
 //! Records in: each is read once, in order, for both sinks.
 
+use flurry_hints as hints;
+
 use super::fold::{Fold, Pass, Record as Waiting, Records};
 use super::needs::{Deferred, Open};
 use super::partition::Partition;
@@ -12,6 +14,10 @@ use crate::reason::Reason;
 use crate::report::Report;
 use crate::trials::{self, Bug};
 use crate::wire::{self, Limits};
+
+/// Bytes of a record that are asked for while the one before it is counted:
+/// nearly all of most, and what a processor can have under way at once.
+const AHEAD: usize = 1_024;
 
 /// Everything that a batch needs while it lasts.
 struct Scratch<'b> {
@@ -54,7 +60,11 @@ impl<S: ReportSink> Engine<S> {
         let mut open = Open::default();
         let mut scratch = Scratch::new();
         scratch.unsealed.resize(self.partitions.len(), None);
-        for (index, record) in records.enumerate() {
+        let mut records = records.enumerate().peekable();
+        while let Some((index, record)) = records.next() {
+            if let Some((_, next)) = records.peek() {
+                hints::begins_soon(next.payload, AHEAD);
+            }
             self.take(index, &record, &mut scratch, &mut open);
         }
         trials::fail_point("engine.absorb.inside");
@@ -238,6 +248,7 @@ impl<S: ReportSink> Engine<S> {
                 api_key: outcome.map_or(&[], |()| scratch.report.api_key),
                 ..Waiting::default()
             };
+            scratch.ops.begin(record.payload);
             let tally = self.fold(outcome, waiting, scratch, open, Pass::First);
             self.stats.counted += 1;
             self.stats.sessions += tally.sessions;
@@ -368,6 +379,7 @@ impl<S: ReportSink> Engine<S> {
             api_key: outcome.map_or(&[], |()| scratch.report.api_key),
             ..Waiting::default()
         };
+        scratch.ops.begin(record.payload);
         self.fold(outcome, waiting, scratch, open, Pass::Again);
     }
 

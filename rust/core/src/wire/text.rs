@@ -9,7 +9,7 @@ use crate::report::Text;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
 /// Texts of up to so many bytes are looked at in one go, whatever their length.
-const SHORT: usize = 32;
+pub(crate) const SHORT: usize = 32;
 
 /// `KEEP.0[SHORT - n..]` begins with n bytes of ones, then zeros. Aligned, so
 /// that no window of it crosses a cache line.
@@ -26,28 +26,32 @@ static KEEP: Keep = {
 #[repr(align(64))]
 struct Keep([u8; 2 * SHORT]);
 
+/// The first `n` bytes of `from_here` as words, zeros behind them; `None` if
+/// there are more than 32, or fewer than that within reach. Most texts are
+/// short, and reading too much with the surplus masked off costs no branch and
+/// no loop.
+#[inline(always)]
+pub(crate) fn words(n: usize, from_here: &[u8]) -> Option<[u64; SHORT / 8]> {
+    let from = SHORT.checked_sub(n)?;
+    let chunk = from_here.first_chunk::<SHORT>()?;
+    let keep = KEEP.0.get(from..)?.first_chunk::<SHORT>()?;
+    let (words, _) = chunk.as_chunks::<8>();
+    let (masks, _) = keep.as_chunks::<8>();
+    let mut kept = [0; SHORT / 8];
+    for ((to, word), mask) in kept.iter_mut().zip(words).zip(masks) {
+        *to = u64::from_le_bytes(*word) & u64::from_le_bytes(*mask);
+    }
+    Some(kept)
+}
+
 /// Whether `text` has a byte above 0x7F. `from_here` begins where `text` does
-/// and reaches as far as anybody may read: most texts are short, and reading
-/// too much with the surplus masked off costs no branch and no loop.
+/// and reaches as far as anybody may read.
 #[inline(always)]
 pub(crate) fn has_high_bytes(text: &[u8], from_here: &[u8]) -> bool {
-    let n = text.len();
-    if n <= SHORT
-        && let Some(chunk) = from_here.first_chunk::<SHORT>()
-        && let Some(keep) = KEEP
-            .0
-            .get(SHORT - n..)
-            .and_then(<[u8]>::first_chunk::<SHORT>)
-    {
-        let (words, _) = chunk.as_chunks::<8>();
-        let (masks, _) = keep.as_chunks::<8>();
-        let mut seen = 0;
-        for (word, mask) in words.iter().zip(masks) {
-            seen |= u64::from_ne_bytes(*word) & u64::from_ne_bytes(*mask);
-        }
-        return seen & HIGH != 0;
+    match words(text.len(), from_here) {
+        Some(words) => words.iter().fold(0, |seen, word| seen | word) & HIGH != 0,
+        None => long_has_high_bytes(text),
     }
-    long_has_high_bytes(text)
 }
 
 #[inline(never)]

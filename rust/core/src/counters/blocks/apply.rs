@@ -12,7 +12,7 @@ use crate::counters::program::{Program, Step};
 use crate::counters::slots::Print;
 use crate::counters::table::{Delta, GroupTable, TableFull};
 use crate::counters::varint;
-use crate::plan::Scope;
+use crate::plan::{MAX_DIMENSIONS, Scope};
 use crate::trials::{self, Bug};
 
 /// A group that a block does not have yet.
@@ -135,16 +135,19 @@ impl Blocks {
             packed: op.add,
             elsewhere: &ops.deltas,
         };
-        let parts = step.key.iter().map(|(kind, slot)| {
+        let mut parts = [&[][..]; MAX_DIMENSIONS];
+        let mut most = 0;
+        for (part, (kind, slot)) in parts.iter_mut().zip(&step.key) {
             let start = match kind {
                 Scope::Report => scope.report,
                 Scope::Session => scope.session,
                 Scope::Leaf => op.leaf,
             };
-            ops.piece(start as usize + slot)
-        });
-        let most = parts.clone().map(|part| part.len() + varint::MAX_BYTES);
-        let key = (most.sum(), |out: &mut Vec<u8>| {
+            *part = ops.piece(start as usize + slot);
+            most += part.len() + varint::MAX_BYTES;
+        }
+        let key = (most, |out: &mut Vec<u8>| {
+            let parts = parts.iter().take(step.key.len());
             parts.for_each(|part| write_key_part(part, out));
         });
         let new = New {
