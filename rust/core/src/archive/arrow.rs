@@ -11,7 +11,7 @@ use arrow_schema::{ArrowError, DataType, Fields};
 
 use super::build::Rows;
 use super::columns::{Bytes, Ends};
-use super::intern::Texts;
+use super::intern::{Dictionary, Numbered};
 use super::presence::{Bits, Presence};
 use super::schema;
 use super::visit::{Number, Visitor};
@@ -108,8 +108,8 @@ impl Visitor for Arrays {
         self.push(Ok(Arc::new(array)));
     }
 
-    fn texts(&mut self, present: Option<&Presence>, values: &Texts) {
-        let dictionary: Vec<&[u8]> = values.dictionary.texts().collect();
+    fn texts(&mut self, present: Option<&Presence>, dictionary: &Dictionary, values: &Numbered) {
+        let dictionary: Vec<&[u8]> = dictionary.texts().collect();
         let mut flat = Bytes::default();
         for number in &values.numbers {
             flat.push(

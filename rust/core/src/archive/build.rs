@@ -9,7 +9,8 @@ use super::envelope::Envelope;
 use super::intern::Texts;
 use super::presence::Presence;
 use super::schema;
-use super::scribe::Scribe;
+use super::key::Key;
+use super::scribe::{Scratch, Scribe};
 use super::sessions::{SessionLists, birth_shape};
 use super::visit::{Memory, Visitor};
 use crate::engine::sink::Record;
@@ -39,7 +40,7 @@ const ROW_BYTES: usize = 512;
 /// Growing columns of one row group.
 #[derive(Debug, Default)]
 pub struct Rows {
-    scribe: Scribe,
+    scratch: Scratch,
     offset: Numbers<Int64Type>,
     timestamp: Numbers<TimestampMillisecondType>,
     key: OptTexts,
@@ -91,11 +92,12 @@ impl Rows {
     ) {
         self.offset.push(record.offset);
         self.timestamp.push(record.timestamp_ms);
-        self.key.push(record.key);
+        self.key.push(record.key, &[]);
         self.headers.push(record.headers);
         self.crc.push(crc);
         let outcome = report.map_or_else(Reason::name, |_| OUTCOME_OK);
-        self.outcome.push(outcome.as_bytes());
+        self.outcome
+            .push(&Key::of(outcome.as_bytes()), outcome.as_bytes());
         let report = report.ok();
         self.repaired
             .push(report.map_or(0, |r| r.repaired_errors.into()));
@@ -112,7 +114,7 @@ impl Rows {
         if self.since >= LOOK_BYTES {
             let mut memory = Memory::default();
             self.visit(&mut memory);
-            (self.held, self.since) = (memory.0, 0);
+            (self.held, self.since) = (memory.bytes, 0);
         }
     }
 
@@ -138,18 +140,19 @@ impl Rows {
         payload: &[u8],
         fingerprints: &Fingerprints,
     ) -> bool {
-        self.scribe.start(report.is_none_or(|r| !r.non_ascii));
-        self.envelope.push(&mut self.scribe, report);
+        let plain = report.is_none_or(|r| !r.non_ascii);
+        let mut scribe = Scribe::new(plain, payload, &mut self.scratch);
+        self.envelope.push(&mut scribe, report);
         let mut shape = 0;
         if let Some(report) = report {
             let device = fingerprints.device(report.api_key, report.device_id());
             for session in &report.sessions {
                 self.sessions
-                    .push(&mut self.scribe, report, session, &device);
+                    .push(&mut scribe, report, session, &device);
             }
             match birth_shape(report) {
                 Some(bits) => shape = bits,
-                None => self.scribe.lose(),
+                None => scribe.lose(),
             }
             if report.non_ascii {
                 shape |= schema::shape::CONVERTED;
@@ -160,7 +163,7 @@ impl Rows {
         report.is_some_and(|report| {
             let canonical = canonical(report);
             debug_assert!(!canonical || encodes_to(report, payload));
-            canonical && self.scribe.exact()
+            canonical && scribe.exact()
         })
     }
 
@@ -170,7 +173,7 @@ impl Rows {
         visitor.numbers::<TimestampMillisecondType>(None, &self.timestamp.values);
         visitor.opt_texts(&self.key);
         self.headers.visit(visitor);
-        visitor.texts(None, &self.outcome);
+        visitor.own_texts(&self.outcome);
         visitor.numbers::<UInt32Type>(None, &self.crc.values);
         visitor.opt_bytes(&self.raw);
         visitor.numbers::<Int32Type>(None, &self.repaired.values);
@@ -224,21 +227,21 @@ impl Headers {
         self.present.push(flattened.is_some());
         let mut rest = flattened.unwrap_or_default();
         while let Some((name, value, after)) = next_header(rest) {
-            self.name.push(name);
-            self.value.push(value);
+            self.name.push(&Key::within(name, rest), name);
+            self.value.push(value, rest);
             rest = after;
         }
         if !rest.is_empty() {
             // Not made by our drain; kept, whatever it is.
-            self.name.push(&[]);
-            self.value.push(Some(rest));
+            self.name.push(&Key::of(&[]), &[]);
+            self.value.push(Some(rest), &[]);
         }
         self.ends.push(self.name.len());
     }
 
     fn visit(&self, visitor: &mut impl Visitor) {
         visitor.list(Some(&self.present), &self.ends, |v| {
-            v.texts(None, &self.name);
+            v.own_texts(&self.name);
             v.opt_texts(&self.value);
         });
     }

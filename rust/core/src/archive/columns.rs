@@ -4,11 +4,13 @@
 use arrow_array::ArrowPrimitiveType;
 
 use super::intern::Texts;
+use super::key::Key;
 use super::presence::{Bits, Presence};
 
 /// Where texts go, numbered or as they are.
 pub trait TextColumn {
-    fn push(&mut self, text: &[u8]);
+    /// `around` is what the text most likely lies in: see [`Key::within`].
+    fn push(&mut self, text: &[u8], around: &[u8]);
 }
 
 /// Texts or byte strings that hardly repeat, one after the other.
@@ -30,15 +32,15 @@ impl Default for Bytes {
 
 impl TextColumn for Bytes {
     #[inline]
-    fn push(&mut self, text: &[u8]) {
+    fn push(&mut self, text: &[u8], _: &[u8]) {
         Bytes::push(self, text);
     }
 }
 
 impl TextColumn for Texts {
     #[inline]
-    fn push(&mut self, text: &[u8]) {
-        Texts::push(self, text);
+    fn push(&mut self, text: &[u8], around: &[u8]) {
+        Texts::push(self, &Key::within(text, around), text);
     }
 }
 
@@ -88,31 +90,32 @@ impl OptBytes {
 
 impl OptTexts {
     #[inline]
-    pub fn push(&mut self, value: Option<&[u8]>) {
+    pub fn push(&mut self, value: Option<&[u8]>, around: &[u8]) {
         self.present.push(value.is_some());
         match value {
-            Some(value) => self.values.push(value),
-            None => self.values.push_absent(),
+            Some(value) => self.values.push(&Key::within(value, around), value),
+            None => self.values.column.push_absent(),
         }
     }
 }
 
 /// Where texts go that may be absent.
 pub trait OptTextColumn {
-    fn push(&mut self, text: Option<&[u8]>);
+    /// As [`TextColumn::push`].
+    fn push(&mut self, text: Option<&[u8]>, around: &[u8]);
 }
 
 impl OptTextColumn for OptBytes {
     #[inline]
-    fn push(&mut self, text: Option<&[u8]>) {
+    fn push(&mut self, text: Option<&[u8]>, _: &[u8]) {
         OptBytes::push(self, text);
     }
 }
 
 impl OptTextColumn for OptTexts {
     #[inline]
-    fn push(&mut self, text: Option<&[u8]>) {
-        OptTexts::push(self, text);
+    fn push(&mut self, text: Option<&[u8]>, around: &[u8]) {
+        OptTexts::push(self, text, around);
     }
 }
 
@@ -156,6 +159,18 @@ impl<T: ArrowPrimitiveType> Default for OptNumbers<T> {
 }
 
 impl<T: ArrowPrimitiveType> OptNumbers<T> {
+    /// Several at once: most often all or none are there.
+    #[inline]
+    pub fn extend(&mut self, values: impl ExactSizeIterator<Item = Option<T::Native>> + Clone) {
+        let there = values.clone().filter(Option::is_some).count();
+        if there == values.len() || there == 0 {
+            self.present.push_alike(there > 0, values.len());
+        } else {
+            values.clone().for_each(|value| self.present.push(value.is_some()));
+        }
+        self.values.values.extend(values.map(Option::unwrap_or_default));
+    }
+
     #[inline]
     pub fn push(&mut self, value: Option<T::Native>) {
         self.present.push(value.is_some());

@@ -2,6 +2,7 @@
 
 use super::columns::Ends;
 use super::intern::Texts;
+use super::key::Key;
 use super::scribe::Scribe;
 use super::visit::Visitor;
 use crate::report::{Report, Span, Text, slice};
@@ -17,15 +18,24 @@ pub struct PairLists {
 impl PairLists {
     /// One element of the list that `close` will end.
     #[inline]
-    pub fn push(&mut self, scribe: &mut Scribe, (name, value): (Text<'_>, Text<'_>)) {
+    pub fn push(&mut self, scribe: &mut Scribe<'_>, (name, value): (Text<'_>, Text<'_>)) {
         scribe.text(&mut self.names, name);
         scribe.text(&mut self.values, value);
     }
 
-    /// To be called with the pairs that are about to be pushed, where they are many.
+    /// The keys of a pair that will be pushed soon.
     #[inline]
-    pub fn warm(&self, pairs: &[(Text<'_>, Text<'_>)]) {
-        self.values.warm(pairs.iter().map(|(_, value)| *value));
+    pub fn keys(&self, (name, value): (Text<'_>, Text<'_>), around: &[u8]) -> [Key; 2] {
+        let value = Key::within(value, around);
+        self.values.dictionary.soon(&value);
+        [Key::within(name, around), value]
+    }
+
+    /// As `push`, of a pair that is shown as it stands.
+    #[inline]
+    pub fn push_keyed(&mut self, [one, two]: &[Key; 2], (name, value): (Text<'_>, Text<'_>)) {
+        self.names.push(one, name);
+        self.values.push(two, value);
     }
 
     #[inline]
@@ -34,7 +44,7 @@ impl PairLists {
     }
 
     #[inline]
-    pub fn push_list(&mut self, scribe: &mut Scribe, pairs: &[(Text<'_>, Text<'_>)]) {
+    pub fn push_list(&mut self, scribe: &mut Scribe<'_>, pairs: &[(Text<'_>, Text<'_>)]) {
         for pair in pairs {
             self.push(scribe, *pair);
         }
@@ -43,8 +53,8 @@ impl PairLists {
 
     pub fn visit(&self, visitor: &mut impl Visitor) {
         visitor.list(None, &self.ends, |v| {
-            v.texts(None, &self.names);
-            v.texts(None, &self.values);
+            v.own_texts(&self.names);
+            v.own_texts(&self.values);
         });
     }
 }
@@ -61,7 +71,7 @@ pub struct ValueLists {
 impl ValueLists {
     pub fn push_list(
         &mut self,
-        scribe: &mut Scribe,
+        scribe: &mut Scribe<'_>,
         report: Option<&Report<'_>>,
         entries: &[(Text<'_>, Span)],
     ) {
@@ -77,8 +87,8 @@ impl ValueLists {
 
     pub fn visit(&self, visitor: &mut impl Visitor) {
         visitor.list(None, &self.ends, |v| {
-            v.texts(None, &self.names);
-            v.list(None, &self.value_ends, |v| v.texts(None, &self.values));
+            v.own_texts(&self.names);
+            v.list(None, &self.value_ends, |v| v.own_texts(&self.values));
         });
     }
 }
@@ -94,7 +104,7 @@ pub struct OriginLists {
 impl OriginLists {
     pub fn push_list(
         &mut self,
-        scribe: &mut Scribe,
+        scribe: &mut Scribe<'_>,
         report: Option<&Report<'_>>,
         entries: &[(Text<'_>, Span)],
     ) {
@@ -108,7 +118,7 @@ impl OriginLists {
 
     pub fn visit(&self, visitor: &mut impl Visitor) {
         visitor.list(None, &self.ends, |v| {
-            v.texts(None, &self.names);
+            v.own_texts(&self.names);
             self.pairs.visit(v);
         });
     }

@@ -7,7 +7,7 @@ use arrow_array::ArrowPrimitiveType;
 
 use super::build::Rows;
 use super::columns::{Bytes, Ends};
-use super::intern::Texts;
+use super::intern::{Dictionary, Numbered};
 use super::levels::{Picks, Scope};
 use super::policy::Policy;
 use super::presence::{Bits, Presence};
@@ -305,13 +305,13 @@ impl Visitor for Pages<'_> {
         });
     }
 
-    fn texts(&mut self, present: Option<&Presence>, values: &Texts) {
+    fn texts(&mut self, present: Option<&Presence>, dictionary: &Dictionary, values: &Numbered) {
         self.page(present, |policy, _, scratch, range, picks, out| {
             let numbered = values.numbers.len();
-            let dictionary = range.end <= numbered;
+            let by_number = range.end <= numbered;
             // Texts by place are needed only in the two rare cases.
-            let texts: Vec<&[u8]> = if policy.statistics || !dictionary {
-                values.dictionary.texts().collect()
+            let texts: Vec<&[u8]> = if policy.statistics || !by_number {
+                dictionary.texts().collect()
             } else {
                 Vec::new()
             };
@@ -326,7 +326,7 @@ impl Visitor for Pages<'_> {
                 .statistics
                 .then(|| text_bounds(range, picks, text))
                 .flatten();
-            if !dictionary {
+            if !by_number {
                 let values = text_page(range, picks, text, &mut scratch.numbers, out);
                 return Body {
                     encoding: Encoding::DeltaLength,
@@ -346,7 +346,7 @@ impl Visitor for Pages<'_> {
                 }
             };
             // A chunk of nulls alone has no dictionary to refer to.
-            let encoding = if values.dictionary.len() == 0 {
+            let encoding = if dictionary.len() == 0 {
                 Encoding::Plain
             } else {
                 bits::indices(ids, out);
@@ -519,9 +519,8 @@ impl Visitor for Closing<'_> {
         self.leaf(|_, _, _| Ok(()));
     }
 
-    fn texts(&mut self, _: Option<&Presence>, values: &Texts) {
+    fn texts(&mut self, _: Option<&Presence>, dictionary: &Dictionary, values: &Numbered) {
         self.leaf(|policy, column, press| {
-            let dictionary = &values.dictionary;
             if policy.bloom {
                 let rest = values.rest.as_ref();
                 let others = rest.map_or(0, Bytes::len);

@@ -79,6 +79,17 @@ impl Presence {
         }
     }
 
+    /// So many at once.
+    #[inline]
+    pub fn push_alike(&mut self, present: bool, count: usize) {
+        if self.mixed.is_none() && (self.alike == 0 || present == self.present) {
+            self.alike += count;
+            self.present = present;
+        } else {
+            (0..count).for_each(|_| self.push(present));
+        }
+    }
+
     #[cold]
     fn mix(&mut self, present: bool) {
         let mut mixed = Bits::alike(self.present, self.alike);
