@@ -2,7 +2,7 @@
 //! columns of a row group, its pages, a file in memory. CPU time, the least of
 //! several rounds. For work on the archive; `perf/archive.md` has what it gave.
 //!
-//! `cargo bench -p flurry-core --bench archive -- [--rounds 10] [--level 1]`
+//! `cargo bench -p flurry-core --bench archive -- [--rounds 10] [--level 1] [--only pages]`
 
 use std::hint::black_box;
 
@@ -32,10 +32,11 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let after = |name: &str| {
         let at = arguments.iter().position(|argument| argument == name)?;
-        arguments.get(at + 1)?.parse().ok()
+        arguments.get(at + 1)
     };
-    let rounds = after("--rounds").unwrap_or(10);
-    let level = after("--level").unwrap_or(1) as i32;
+    let number = |name: &str| after(name)?.parse().ok();
+    let rounds = number("--rounds").unwrap_or(10);
+    let level = number("--level").unwrap_or(1);
     let batch = reports(Settings {
         seed: SEED,
         ..Settings::default()
@@ -45,6 +46,9 @@ fn main() {
     let mut size = 0;
     for _ in 0..rounds {
         for (at, best) in least.iter_mut().enumerate() {
+            if after("--only").is_some_and(|only| STAGES.get(at) != Some(&only.as_str())) {
+                continue;
+            }
             let nanos = match at {
                 0 => timed(|| decode(&batch)),
                 1 => timed(|| decode(&batch) as u32 ^ checksums(&batch)),
@@ -55,7 +59,7 @@ fn main() {
             *best = nanos.min(*best);
         }
     }
-    for (name, nanos) in STAGES.iter().zip(least) {
+    for (name, nanos) in STAGES.iter().zip(least).filter(|(_, nanos)| *nanos < u64::MAX) {
         println!("{name:20} {:7.0} ns a report", nanos as f64 / REPORTS as f64);
     }
     println!("{:.2} bytes a report", size as f64 / REPORTS as f64);

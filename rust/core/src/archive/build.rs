@@ -142,6 +142,10 @@ impl Rows {
     ) -> bool {
         let plain = report.is_none_or(|r| !r.non_ascii);
         let mut scribe = Scribe::new(plain, payload, &mut self.scratch);
+        if let Some(report) = report {
+            self.envelope.prepare(&scribe, report);
+            self.sessions.prepare(&scribe, report);
+        }
         self.envelope.push(&mut scribe, report);
         let mut shape = 0;
         if let Some(report) = report {

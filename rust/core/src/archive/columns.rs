@@ -3,9 +3,38 @@
 
 use arrow_array::ArrowPrimitiveType;
 
+use flurry_hints::scattered;
+
 use super::intern::Texts;
 use super::key::Key;
 use super::presence::{Bits, Presence};
+
+/// From here on a column is on its way to a whole row group …
+const LARGE: usize = 1 << 17;
+/// … which is so many times as long: enough for a dozen values a report.
+const WHOLE: usize = 12;
+
+/// Makes room for more values in a column that has several a report. A small one
+/// doubles, as any vector. A large one is given room for a row group at once, so
+/// that it is moved once and not four times: pages that are never written cost
+/// no memory.
+#[inline]
+pub fn room<T>(column: &mut Vec<T>, more: usize) {
+    if column.capacity() - column.len() < more {
+        make_room(column, more);
+    }
+}
+
+#[cold]
+fn make_room<T>(column: &mut Vec<T>, more: usize) {
+    let jump = if (LARGE / 2..LARGE * WHOLE / 2).contains(&column.len()) {
+        LARGE * WHOLE - column.len()
+    } else {
+        0
+    };
+    column.reserve(more.max(jump));
+    scattered(column.spare_capacity_mut());
+}
 
 /// Where texts go, numbered or as they are.
 pub trait TextColumn {
@@ -137,6 +166,13 @@ impl<T: ArrowPrimitiveType> Numbers<T> {
         self.values.push(value);
     }
 
+    /// Several at once.
+    #[inline]
+    pub fn extend(&mut self, values: impl ExactSizeIterator<Item = T::Native>) {
+        room(&mut self.values, values.len());
+        self.values.extend(values);
+    }
+
     pub fn len(&self) -> usize {
         self.values.len()
     }
@@ -168,7 +204,7 @@ impl<T: ArrowPrimitiveType> OptNumbers<T> {
         } else {
             values.clone().for_each(|value| self.present.push(value.is_some()));
         }
-        self.values.values.extend(values.map(Option::unwrap_or_default));
+        self.values.extend(values.map(Option::unwrap_or_default));
     }
 
     #[inline]
@@ -207,5 +243,11 @@ impl Ends {
     #[inline]
     pub fn push(&mut self, elements: usize) {
         self.0.push(elements as i32);
+    }
+
+    #[inline]
+    pub fn extend(&mut self, ends: impl Iterator<Item = usize>) {
+        room(&mut self.0, ends.size_hint().0);
+        self.0.extend(ends.map(|elements| elements as i32));
     }
 }

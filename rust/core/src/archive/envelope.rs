@@ -161,6 +161,13 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// To be called some time before `push`: there are as many API keys as apps,
+    /// and the place of this one may have left the caches.
+    pub fn prepare(&self, scribe: &Scribe<'_>, report: &Report<'_>) {
+        let key = Key::within(report.api_key, scribe.around());
+        self.api_key.values.dictionary.soon(&key);
+    }
+
     pub fn push(&mut self, scribe: &mut Scribe<'_>, report: Option<&Report<'_>>) {
         let r = report;
         self.protocol.push(r.map(|r| r.protocol.into()));

@@ -5,10 +5,10 @@ use arrow_array::types::{Int32Type, Int64Type};
 use super::columns::{Ends, Numbers, OptNumbers};
 use super::intern::{Dictionary, Numbered};
 use super::key::Key;
-use super::lists::PairLists;
+use super::lists::{PairKeys, PairLists};
 use super::scribe::Scribe;
 use super::visit::Visitor;
-use crate::report::{Event, Report, Session, Text, slice};
+use crate::report::{Report, Session, Span, Text, slice};
 
 /// Keys of more texts than this are not kept between reports.
 const KEPT_KEYS: usize = 1 << 10;
@@ -41,102 +41,88 @@ struct Events {
     duration: OptNumbers<Int64Type>,
 }
 
-/// Of the texts of a session, in the order in which they are pushed.
+/// Of the texts of a report, each at the place of its record in the flat vectors.
 #[derive(Debug, Default)]
 struct Keys {
     counts: Vec<Key>,
     events: Vec<Key>,
-    params: Vec<[Key; 2]>,
+    params: PairKeys,
 }
 
 impl EventLists {
-    /// To be called before `push`, with as much work in between as there is:
-    /// what of the dictionaries has left the caches is fetched meanwhile, for
-    /// all texts at once.
-    pub fn prepare(&mut self, scribe: &Scribe<'_>, report: &Report<'_>, session: &Session<'_>) {
+    /// To be called before the sessions of a report are pushed, with as much
+    /// work in between as there is: what of the dictionaries has left the caches
+    /// is fetched meanwhile, for all texts at once.
+    pub fn prepare(&mut self, scribe: &Scribe<'_>, report: &Report<'_>) {
         let around = scribe.around();
         let Keys {
             counts,
             events,
             params,
         } = &mut self.keys;
-        counts.clear();
-        events.clear();
-        params.clear();
-        if !scribe.is_plain() {
-            return;
+        for keys in [&mut *counts, &mut *events] {
+            keys.clear();
+            keys.shrink_to(KEPT_KEYS);
         }
+        params.clear(KEPT_KEYS);
         let key = |name: Text<'_>| {
             let key = Key::within(name, around);
             self.names.soon(&key);
             key
         };
-        let names = slice(&report.counts, &session.counts).iter();
-        counts.extend(names.map(|(name, _)| key(name)));
-        let records = slice(&report.events, &session.events);
-        events.extend(records.iter().map(|event| key(event.name)));
-        for event in records {
-            let pairs = slice(&report.params, &event.params).iter();
-            params.extend(pairs.map(|pair| self.events.params.keys(*pair, around)));
-        }
+        counts.extend(report.counts.iter().map(|(name, _)| key(name)));
+        events.extend(report.events.iter().map(|event| key(event.name)));
+        self.events.params.prepare(&report.params, around, params);
     }
 
-    /// The lists of a session, which was prepared.
+    /// The lists of a session of the report that was prepared.
     pub fn push(&mut self, scribe: &mut Scribe<'_>, report: &Report<'_>, session: &Session<'_>) {
-        self.push_counts(scribe, slice(&report.counts, &session.counts));
-        let events = slice(&report.events, &session.events);
-        self.push_events(scribe, report, events);
-        self.keys.counts.shrink_to(KEPT_KEYS);
-        self.keys.events.shrink_to(KEPT_KEYS);
-        self.keys.params.shrink_to(KEPT_KEYS);
+        self.push_counts(scribe, report, &session.counts);
+        self.push_events(scribe, report, &session.events);
     }
 
-    fn push_counts(&mut self, scribe: &mut Scribe<'_>, counts: &[(Text<'_>, i32)]) {
-        let column = &mut self.counts;
+    fn push_counts(&mut self, scribe: &mut Scribe<'_>, report: &Report<'_>, span: &Span) {
+        let (column, counts) = (&mut self.counts, slice(&report.counts, span));
         if scribe.is_plain() {
-            for (key, (name, _)) in self.keys.counts.iter().zip(counts) {
-                column.name.push(&mut self.names, key, name);
-            }
+            let names = counts.iter().map(|(name, _)| *name);
+            let keys = slice(&self.keys.counts, span);
+            column.name.extend(&mut self.names, keys, names);
         } else {
-            for (name, _) in counts {
-                scribe.numbered(&mut column.name, &mut self.names, name);
+            let keys = slice(&self.keys.counts, span);
+            for (key, (name, _)) in keys.iter().zip(counts) {
+                scribe.keyed(&mut column.name, &mut self.names, key, name);
             }
         }
-        let numbers = counts.iter().map(|(_, count)| *count);
-        column.count.values.extend(numbers);
+        column.count.extend(counts.iter().map(|(_, count)| *count));
         column.ends.push(column.count.len());
     }
 
-    fn push_events(
-        &mut self,
-        scribe: &mut Scribe<'_>,
-        report: &Report<'_>,
-        events: &[Event<'_>],
-    ) {
-        let column = &mut self.events;
-        let params = |event: &Event<'_>| slice(&report.params, &event.params);
+    fn push_events(&mut self, scribe: &mut Scribe<'_>, report: &Report<'_>, span: &Span) {
+        let (column, events) = (&mut self.events, slice(&report.events, span));
         if scribe.is_plain() {
-            for (key, event) in self.keys.events.iter().zip(events) {
-                column.name.push(&mut self.names, key, event.name);
-            }
-            let mut keys = self.keys.params.iter();
-            for event in events {
-                // In this order: `zip` takes from the first before it asks the second.
-                for (pair, keys) in params(event).iter().zip(keys.by_ref()) {
-                    column.params.push_keyed(keys, *pair);
-                }
-                column.params.close();
-            }
+            let names = events.iter().map(|event| event.name);
+            let keys = slice(&self.keys.events, span);
+            column.name.extend(&mut self.names, keys, names);
+            // The decoder leaves the parameters of a session's events one behind the other.
+            let first = events.first().map_or(0, |event| event.params.start);
+            let last = events.last().map_or(0, |event| event.params.end);
+            let ends = events.iter().map(|event| event.params.end);
+            let (keys, params) = (&self.keys.params, &report.params);
+            column.params.extend(keys, params, &(first..last), ends);
         } else {
-            for event in events {
-                scribe.numbered(&mut column.name, &mut self.names, event.name);
-                column.params.push_list(scribe, params(event));
+            let keys = slice(&self.keys.events, span);
+            for (key, event) in keys.iter().zip(events) {
+                scribe.keyed(&mut column.name, &mut self.names, key, event.name);
+                let params = slice(&report.params, &event.params);
+                column.params.push_list(scribe, params);
             }
         }
-        column.id.extend(events.iter().map(|event| event.id.map(i32::from)));
+        let ids = events.iter().map(|event| event.id.map(i32::from));
+        column.id.extend(ids);
         column.offset.extend(events.iter().map(|event| event.offset_ms));
         let durations = events.iter().map(|event| event.duration_ms);
-        column.duration.extend(durations.map(|ms| ms.filter(|ms| *ms != 0)));
+        let durations = durations.map(|ms| ms.filter(|ms| *ms != 0));
+        column.duration.extend(durations);
         column.ends.push(column.name.len());
     }
 

@@ -4,7 +4,7 @@
 
 use flurry_hints::{scattered, soon};
 
-use super::columns::Bytes;
+use super::columns::{Bytes, room};
 use super::key::{Key, short_hash};
 
 /// A dictionary grows up to here …
@@ -74,27 +74,37 @@ impl Dictionary {
         })
     }
 
-    /// The number of a text; `None`: the dictionary takes no more.
-    #[inline]
-    pub fn number(&mut self, key: &Key, text: &[u8]) -> Option<u32> {
-        if !key.is_short() {
-            return self.long_number(key, text);
-        }
+    /// The number of a short text that is there.
+    #[inline(always)]
+    fn find(&self, key: &Key) -> Option<u32> {
         let mask = self.slots.len().wrapping_sub(1);
         let mut place = key.hash as usize & mask;
         for _ in 0..MAX_PROBES {
-            let Some(slot) = self.slots.get(place) else {
-                break;
-            };
-            if slot.words == key.words && slot.len == key.len && slot.after != 0 {
+            let slot = self.slots.get(place)?;
+            // Without a branch but the one for all: most are found at once.
+            let differs = (slot.words[0] ^ key.words[0])
+                | (slot.words[1] ^ key.words[1])
+                | (slot.words[2] ^ key.words[2])
+                | u64::from(slot.len ^ key.len);
+            if differs == 0 && slot.after != 0 && key.is_short() {
                 return Some(slot.after - 1);
             }
             if slot.after == 0 {
-                break;
+                return None;
             }
             place = (place + 1) & mask;
         }
-        self.insert(key, text)
+        None
+    }
+
+    /// The number of a text; `None`: the dictionary takes no more.
+    #[inline]
+    pub fn number(&mut self, key: &Key, text: &[u8]) -> Option<u32> {
+        match self.find(key) {
+            None if key.is_short() => self.insert(key, text),
+            None => self.long_number(key, text),
+            found => found,
+        }
     }
 
     #[inline(never)]
@@ -200,7 +210,6 @@ pub struct Numbered {
 }
 
 impl Numbered {
-    #[inline]
     pub fn push(&mut self, dictionary: &mut Dictionary, key: &Key, text: &[u8]) {
         if let Some(rest) = &mut self.rest {
             rest.push(text);
@@ -214,6 +223,25 @@ impl Numbered {
                 }
             }
             None => self.give_up(dictionary, text),
+        }
+    }
+
+    /// As `push`, of several texts.
+    #[inline]
+    pub fn extend<'t>(
+        &mut self,
+        dictionary: &mut Dictionary,
+        keys: &[Key],
+        texts: impl Iterator<Item = &'t [u8]>,
+    ) {
+        room(&mut self.numbers, keys.len());
+        for (key, text) in keys.iter().zip(texts) {
+            match dictionary.find(key) {
+                Some(number) if self.rest.is_none() && self.numbers.len() >= MIN_SHARE_AT => {
+                    self.numbers.push(number);
+                }
+                _ => self.push(dictionary, key, text),
+            }
         }
     }
 

@@ -58,38 +58,45 @@ impl Scope {
         let empty_def = self.max_def + u8::from(present.is_some());
         let (max_rep, max_def) = (self.max_rep + 1, empty_def + 1);
         let range = end(self.range.start)..end(self.range.end);
-        let room = self.entries() + range.len();
-        let (mut rep, mut def) = (Vec::with_capacity(room), Vec::with_capacity(room));
+        let (mut rep, mut def);
         if range.is_empty() && present.is_none() {
             // No list has an element: an empty list looks like its parent.
-            rep.extend_from_slice(&self.rep);
-            def.extend_from_slice(&self.def);
+            rep = self.rep.clone();
+            def = self.def.clone();
         } else {
+            // All elements are alike but for the first of a list, so that only
+            // those are written one by one.
+            rep = vec![max_rep; self.entries() + range.len()];
+            def = vec![max_def; self.entries() + range.len()];
+            let ends = ends.0.get(self.range.start + 1..=self.range.end);
+            let mut ends = ends.unwrap_or_default().iter();
             let mut slot = self.range.start;
             let mut start = range.start;
+            let mut at = 0;
             for (parent_rep, parent_def) in self.rep.iter().zip(&self.def) {
-                rep.push(*parent_rep);
+                let (Some(first_rep), Some(first_def)) = (rep.get_mut(at), def.get_mut(at)) else {
+                    break; // lists that end before they begin: no builder makes them
+                };
+                *first_rep = *parent_rep;
                 if *parent_def < self.slot_def {
-                    def.push(*parent_def);
+                    *first_def = *parent_def;
+                    at += 1;
                     continue;
                 }
-                let stop = end(slot + 1);
-                let elements = stop - start;
+                let stop = ends.next().map_or(start, |end| *end as usize);
+                let elements = stop.saturating_sub(start);
                 if *parent_def < self.max_def {
-                    def.push(*parent_def);
+                    *first_def = *parent_def;
                 } else if elements == 0 {
                     let absent = present.is_some_and(|present| !present.get(slot));
-                    def.push(empty_def - u8::from(absent));
-                } else {
-                    def.push(max_def);
-                    for _ in 1..elements {
-                        rep.push(max_rep);
-                        def.push(max_def);
-                    }
+                    *first_def = empty_def - u8::from(absent);
                 }
+                at += elements.max(1);
                 slot += 1;
                 start = stop;
             }
+            rep.truncate(at);
+            def.truncate(at);
         }
         Self {
             range,
@@ -130,18 +137,19 @@ impl Scope {
     /// Definition levels of a column with nulls, and the places that are there;
     /// says whether that is every place of the range (then `picks` is void).
     fn nullable(&self, present: &Presence, def: &mut Vec<u8>, picks: &mut Vec<u32>) -> bool {
-        let mut slot = self.range.start;
-        for level in &self.def {
-            let mut level = *level;
-            if level >= self.slot_def {
-                if level == self.max_def && present.get(slot) {
-                    level += 1;
-                    picks.push(slot as u32);
-                }
-                slot += 1;
+        // No branch: which are there is anybody's guess.
+        picks.resize(self.entries(), 0);
+        let (mut slot, mut count) = (self.range.start, 0);
+        def.extend(self.def.iter().map(|level| {
+            let there = *level == self.max_def && present.get(slot);
+            if let Some(place) = picks.get_mut(count) {
+                *place = slot as u32;
             }
-            def.push(level);
-        }
+            count += usize::from(there);
+            slot += usize::from(*level >= self.slot_def);
+            level + u8::from(there)
+        }));
+        picks.truncate(count);
         picks.len() == self.range.len()
     }
 

@@ -7,6 +7,22 @@ use super::scribe::Scribe;
 use super::visit::Visitor;
 use crate::report::{Report, Span, Text, slice};
 
+/// Of the texts of pairs.
+#[derive(Debug, Default)]
+pub struct PairKeys {
+    names: Vec<Key>,
+    values: Vec<Key>,
+}
+
+impl PairKeys {
+    pub fn clear(&mut self, kept: usize) {
+        for keys in [&mut self.names, &mut self.values] {
+            keys.clear();
+            keys.shrink_to(kept);
+        }
+    }
+}
+
 /// `list<struct<name, value>>`
 #[derive(Debug, Default)]
 pub struct PairLists {
@@ -23,19 +39,38 @@ impl PairLists {
         scribe.text(&mut self.values, value);
     }
 
-    /// The keys of a pair that will be pushed soon.
+    /// The keys of pairs that will be pushed soon.
     #[inline]
-    pub fn keys(&self, (name, value): (Text<'_>, Text<'_>), around: &[u8]) -> [Key; 2] {
-        let value = Key::within(value, around);
-        self.values.dictionary.soon(&value);
-        [Key::within(name, around), value]
+    pub fn prepare(&self, pairs: &[(Text<'_>, Text<'_>)], around: &[u8], keys: &mut PairKeys) {
+        let names = pairs.iter().map(|(name, _)| Key::within(name, around));
+        keys.names.extend(names);
+        keys.values.extend(pairs.iter().map(|(_, value)| {
+            let key = Key::within(value, around);
+            self.values.dictionary.soon(&key);
+            key
+        }));
     }
 
-    /// As `push`, of a pair that is shown as it stands.
+    /// Pairs of several lists that are shown as they stand, `span` of those that
+    /// were prepared; `ends` is where the lists end in them.
     #[inline]
-    pub fn push_keyed(&mut self, [one, two]: &[Key; 2], (name, value): (Text<'_>, Text<'_>)) {
-        self.names.push(one, name);
-        self.values.push(two, value);
+    pub fn extend(
+        &mut self,
+        keys: &PairKeys,
+        pairs: &[(Text<'_>, Text<'_>)],
+        span: &Span,
+        ends: impl Iterator<Item = u32>,
+    ) {
+        let before = self.names.len();
+        let pairs = slice(pairs, span);
+        let Texts { dictionary, column } = &mut self.names;
+        let names = pairs.iter().map(|(name, _)| *name);
+        column.extend(dictionary, slice(&keys.names, span), names);
+        let Texts { dictionary, column } = &mut self.values;
+        let values = pairs.iter().map(|(_, value)| *value);
+        column.extend(dictionary, slice(&keys.values, span), values);
+        self.ends
+            .extend(ends.map(|end| before + (end - span.start) as usize));
     }
 
     #[inline]

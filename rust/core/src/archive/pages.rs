@@ -367,6 +367,13 @@ impl Visitor for Pages<'_> {
                 .statistics
                 .then(|| text_bounds(range, picks, text))
                 .flatten();
+            if policy.prefixed {
+                return Body {
+                    encoding: Encoding::DeltaStrings,
+                    values: prefixed_page(range, picks, text, &mut scratch.numbers, out),
+                    bounds,
+                };
+            }
             let count = match picks {
                 Picks::All => {
                     let ends = values.ends.get(range.start..=range.end).unwrap_or_default();
@@ -458,6 +465,37 @@ fn text_page<'v>(
     delta::numbers(lengths, out);
     places(range, picks, |place| out.extend_from_slice(text(place)));
     lengths.len()
+}
+
+/// How much of the value before each begins with, then what is left of it as in
+/// `text_page`; the number of values.
+fn prefixed_page<'v>(
+    range: &Range<usize>,
+    picks: &Picks<'_>,
+    text: impl Fn(usize) -> &'v [u8],
+    lengths: &mut Vec<i64>,
+    out: &mut Vec<u8>,
+) -> usize {
+    lengths.clear();
+    let mut before: &[u8] = &[];
+    places(range, picks, |place| {
+        let text = text(place);
+        let same = text.iter().zip(before).take_while(|(a, b)| a == b);
+        lengths.push(same.count() as i64);
+        before = text;
+    });
+    delta::numbers(lengths, out);
+    let mut suffixes = Vec::with_capacity(lengths.len());
+    let mut prefixes = lengths.iter();
+    places(range, picks, |place| {
+        let prefix = prefixes.next().map_or(0, |length| *length as usize);
+        suffixes.push(text(place).get(prefix..).unwrap_or_default());
+    });
+    lengths.clear();
+    lengths.extend(suffixes.iter().map(|suffix| suffix.len() as i64));
+    delta::numbers(lengths, out);
+    suffixes.iter().for_each(|suffix| out.extend_from_slice(suffix));
+    suffixes.len()
 }
 
 fn text_bounds<'v>(

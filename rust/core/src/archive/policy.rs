@@ -15,6 +15,8 @@ const STATISTICS: [&str; 5] = [
     "device_id",
     "reported_at",
 ];
+/// Texts that do not repeat, but begin alike.
+const PREFIXED: [&str; 1] = ["device_id"];
 /// Looked up by equality.
 const BLOOM: [&str; 2] = ["api_key", "device_id"];
 
@@ -26,6 +28,7 @@ pub struct Policy {
     /// 64-bit numbers as a dictionary, not as differences.
     pub constant: bool,
     pub random: bool,
+    pub prefixed: bool,
     pub statistics: bool,
     pub bloom: bool,
 }
@@ -40,6 +43,7 @@ pub fn policies() -> Vec<Policy> {
             compressed: !RANDOM.contains(&last),
             constant: CONSTANT.contains(&last),
             random: RANDOM.contains(&last),
+            prefixed: PREFIXED.contains(&last),
             statistics: top && STATISTICS.contains(&last),
             bloom: top && BLOOM.contains(&last),
         }

@@ -65,15 +65,20 @@ impl<'a> Scribe<'a> {
         }
     }
 
-    /// As `text`, where the dictionary is shared.
-    pub fn numbered(
+    /// As `text`, of one whose key is known already, for when it is shown as it stands.
+    pub fn keyed(
         &mut self,
         column: &mut Numbered,
         dictionary: &mut Dictionary,
+        key: &Key,
         value: Text<'_>,
     ) {
-        let shown = self.shown(value);
-        column.push(dictionary, &Key::of(shown), shown);
+        if self.plain || is_shown_as_it_stands(value) {
+            column.push(dictionary, key, value);
+        } else {
+            let shown = self.shown(value);
+            column.push(dictionary, &Key::of(shown), shown);
+        }
     }
 
     #[inline]
@@ -108,7 +113,7 @@ impl<'a> Scribe<'a> {
     /// The value as UTF-8.
     fn shown<'b>(&'b mut self, value: Text<'b>) -> &'b [u8] {
         // Most texts of such a report are plain all the same.
-        if value.iter().all(|byte| (1..0x80).contains(byte)) {
+        if is_shown_as_it_stands(value) {
             return value;
         }
         let Scratch { shown, back } = &mut *self.scratch;
@@ -119,4 +124,9 @@ impl<'a> Scribe<'a> {
         self.exact &= back == value;
         shown.as_bytes()
     }
+}
+
+/// Whether a text of a report that is converted is the same on the wire and in the column.
+fn is_shown_as_it_stands(value: Text<'_>) -> bool {
+    value.iter().all(|byte| (1..0x80).contains(byte))
 }

@@ -146,6 +146,11 @@ pub struct SessionLists {
 }
 
 impl SessionLists {
+    /// To be called before the sessions of a report: see [`EventLists::prepare`].
+    pub fn prepare(&mut self, scribe: &Scribe<'_>, report: &Report<'_>) {
+        self.events.prepare(scribe, report);
+    }
+
     /// One session of the list that `close` will end.
     pub fn push(
         &mut self,
@@ -154,7 +159,6 @@ impl SessionLists {
         session: &Session<'_>,
         device: &DeviceFingerprints,
     ) {
-        self.events.prepare(scribe, report, session);
         scribe.text(&mut self.app_version, session.app_version);
         self.start.push(scribe.time(session.start_ms));
         self.duration

@@ -16,14 +16,16 @@ pub enum Encoding {
     Plain = 0,
     Delta = 5,
     DeltaLength = 6,
+    DeltaStrings = 7,
     Dictionary = 8,
 }
 
 impl Encoding {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Plain,
         Self::Delta,
         Self::DeltaLength,
+        Self::DeltaStrings,
         Self::Dictionary,
     ];
 
@@ -135,7 +137,15 @@ pub struct Press {
 
 impl Press {
     pub fn new(level: i32) -> Result<Self, ParquetError> {
-        let zstd = Compressor::new(level);
+        let mut zstd = Compressor::new(level);
+        if let Ok(z) = &mut zstd {
+            use zstd::zstd_safe::CParameter as C;
+            let e = |n: &str| std::env::var(n).ok().and_then(|v| v.parse::<u32>().ok());
+            if let Some(v) = e("FL_MM") { let _ = z.set_parameter(C::MinMatch(v)); }
+            if let Some(v) = e("FL_HL") { let _ = z.set_parameter(C::HashLog(v)); }
+            if let Some(v) = e("FL_TL") { let _ = z.set_parameter(C::TargetLength(v)); }
+            if let Some(v) = e("FL_CL") { let _ = z.set_parameter(C::ChainLog(v)); }
+        }
         Ok(Self {
             zstd: zstd.map_err(|error| ParquetError::Compression(error.to_string()))?,
             packed: Vec::new(),
@@ -165,7 +175,7 @@ pub struct Chunk {
     pub entries: usize,
     pub uncompressed: usize,
     /// Data pages by encoding, in the order of `Encoding::ALL`.
-    pub counts: [i32; 4],
+    pub counts: [i32; 5],
     pub bloom: Option<Bloom>,
 }
 
