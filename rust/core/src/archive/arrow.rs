@@ -96,7 +96,16 @@ impl Visitor for Arrays {
         present: Option<&Presence>,
         values: &[T::Native],
     ) {
-        let values = ScalarBuffer::from(values.to_vec());
+        let values = match present {
+            None => values.to_vec(),
+            Some(present) => {
+                let mut values = values.iter().copied();
+                let mut value = |place| present.get(place).then(|| values.next()).flatten();
+                let places = 0..present.len();
+                places.map(|place| value(place).unwrap_or_default()).collect()
+            }
+        };
+        let values = ScalarBuffer::from(values);
         let array = PrimitiveArray::<T>::try_new(values, nulls(present));
         let expected = self.expected();
         // The type adds the time zone of timestamps.

@@ -28,7 +28,7 @@ pub const OUTCOME_OK: &str = "ok";
 const MAX_BATCH_BYTES: usize = i32::MAX as usize;
 
 /// A page of every column ends after this many rows …
-const PAGE_ROWS: usize = 16_384;
+const PAGE_ROWS: usize = 32_768;
 /// … or this many bytes of payload: a reader holds a page of each column.
 const PAGE_BYTES: usize = 24 << 20;
 

@@ -178,7 +178,7 @@ impl<T: ArrowPrimitiveType> Numbers<T> {
     }
 }
 
-/// Numbers that may be absent.
+/// Numbers that may be absent. Only those that are there are kept.
 #[derive(Debug)]
 pub struct OptNumbers<T: ArrowPrimitiveType> {
     pub values: Numbers<T>,
@@ -199,18 +199,23 @@ impl<T: ArrowPrimitiveType> OptNumbers<T> {
     #[inline]
     pub fn extend(&mut self, values: impl ExactSizeIterator<Item = Option<T::Native>> + Clone) {
         let there = values.clone().filter(Option::is_some).count();
-        if there == values.len() || there == 0 {
-            self.present.push_alike(there > 0, values.len());
+        let column = &mut self.values.values;
+        room(column, there);
+        if there == values.len() {
+            self.present.push_alike(true, there);
+            column.extend(values.map(Option::unwrap_or_default));
+        } else if there == 0 {
+            self.present.push_alike(false, values.len());
         } else {
-            values.clone().for_each(|value| self.present.push(value.is_some()));
+            self.present.extend(values.clone().map(|value| value.is_some()));
+            column.extend(values.flatten());
         }
-        self.values.extend(values.map(Option::unwrap_or_default));
     }
 
     #[inline]
     pub fn push(&mut self, value: Option<T::Native>) {
         self.present.push(value.is_some());
-        self.values.push(value.unwrap_or_default());
+        self.values.values.extend(value);
     }
 }
 

@@ -15,6 +15,7 @@ mod lists;
 mod pages;
 mod policy;
 mod presence;
+mod rank;
 pub mod restore;
 pub mod schema;
 mod scribe;

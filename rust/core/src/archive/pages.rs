@@ -11,6 +11,7 @@ use super::intern::{Dictionary, Numbered};
 use super::levels::{Picks, Scope};
 use super::policy::Policy;
 use super::presence::{Bits, Presence};
+use super::rank;
 use super::visit::{Number, Visitor};
 use crate::parquet::bloom::Bloom;
 use crate::parquet::chunk::{Bounds, Chunk, Encoding, PageFacts, Press};
@@ -27,7 +28,7 @@ pub fn chunks(
 ) -> Result<Vec<Chunk>, ParquetError> {
     let columns = policies.iter().map(|policy| Column {
         chunk: Chunk::new(policy.compressed),
-        numbers: NumberDictionary::default(),
+        ..Column::default()
     });
     let mut pages = Pages {
         policies,
@@ -73,6 +74,10 @@ pub fn chunks(
 struct Column {
     chunk: Chunk,
     numbers: NumberDictionary,
+    /// Values of pages before, of a column that keeps only what is there.
+    taken: usize,
+    /// The numbers that a dictionary's texts have in pages, if others than their own.
+    ranks: Option<Vec<u32>>,
 }
 
 /// Different numbers of a column, numbered as they came.
@@ -159,7 +164,7 @@ impl Pages<'_> {
         present: Option<&Presence>,
         body: impl FnOnce(
             &Policy,
-            &mut NumberDictionary,
+            &mut Column,
             &mut Scratch,
             &Range<usize>,
             &Picks<'_>,
@@ -186,7 +191,7 @@ impl Pages<'_> {
             bounds,
         } = body(
             policy,
-            &mut column.numbers,
+            column,
             &mut self.scratch,
             &range,
             &picks,
@@ -243,10 +248,20 @@ impl Visitor for Pages<'_> {
         values: &[T::Native],
     ) {
         let width = <T::Native as Number>::WIDTH;
-        self.page(present, |policy, dictionary, scratch, range, picks, out| {
+        self.page(present, |policy, column, scratch, range, picks, out| {
             let numbers = &mut scratch.numbers;
             numbers.clear();
             match picks {
+                _ if present.is_some() => {
+                    let count = match picks {
+                        Picks::All => range.len(),
+                        Picks::Some(picks) => picks.len(),
+                    };
+                    let values = values.get(column.taken..column.taken + count);
+                    let values = values.unwrap_or_default();
+                    numbers.extend(values.iter().map(|value| value.bits()));
+                    column.taken += count;
+                }
                 Picks::All => {
                     let values = values.get(range.clone()).unwrap_or_default();
                     numbers.extend(values.iter().map(|value| value.bits()));
@@ -270,10 +285,14 @@ impl Visitor for Pages<'_> {
                 plain(numbers, width, out);
                 Encoding::Plain
             } else if wide {
-                delta::numbers(numbers, out);
+                if policy.whole_bytes {
+                    delta::numbers_in_bytes(numbers, out);
+                } else {
+                    delta::numbers(numbers, out);
+                }
                 Encoding::Delta
             } else {
-                number_page(numbers, width, dictionary, &mut scratch.ids, out)
+                number_page(numbers, width, &mut column.numbers, &mut scratch.ids, out)
             };
             Body {
                 encoding,
@@ -306,8 +325,11 @@ impl Visitor for Pages<'_> {
     }
 
     fn texts(&mut self, present: Option<&Presence>, dictionary: &Dictionary, values: &Numbered) {
-        self.page(present, |policy, _, scratch, range, picks, out| {
+        self.page(present, |policy, column, scratch, range, picks, out| {
             let numbered = values.numbers.len();
+            if policy.ranked && range.start == 0 {
+                column.ranks = rank::ranks(dictionary, &values.numbers);
+            }
             let by_number = range.end <= numbered;
             // Texts by place are needed only in the two rare cases.
             let texts: Vec<&[u8]> = if policy.statistics || !by_number {
@@ -334,15 +356,24 @@ impl Visitor for Pages<'_> {
                     bounds,
                 };
             }
-            let ids = match picks {
-                Picks::All => values.numbers.get(range.clone()).unwrap_or_default(),
-                Picks::Some(picks) => {
-                    let number = |place: &u32| values.numbers.get(*place as usize).copied();
-                    scratch.ids.clear();
-                    scratch
-                        .ids
-                        .extend(picks.iter().map(|place| number(place).unwrap_or(0)));
-                    &scratch.ids
+            let all = values.numbers.get(range.clone()).unwrap_or_default();
+            let number = |place: &u32| values.numbers.get(*place as usize).copied();
+            let ids = &mut scratch.ids;
+            ids.clear();
+            if let Picks::Some(picks) = picks {
+                ids.extend(picks.iter().map(|place| number(place).unwrap_or(0)));
+            }
+            let ids = match (&column.ranks, picks) {
+                (None, Picks::All) => all,
+                (None, Picks::Some(_)) => ids,
+                (Some(ranks), picks) => {
+                    if let Picks::All = picks {
+                        ids.extend_from_slice(all);
+                    }
+                    for id in ids.iter_mut() {
+                        *id = ranks.get(*id as usize).copied().unwrap_or(0);
+                    }
+                    ids
                 }
             };
             // A chunk of nulls alone has no dictionary to refer to.
@@ -572,8 +603,14 @@ impl Visitor for Closing<'_> {
             if !column.chunk.uses_dictionary() {
                 return Ok(());
             }
-            let (plain, len) = (dictionary.plain(), dictionary.len());
-            column.chunk.set_dictionary(press, plain, len)
+            let len = dictionary.len();
+            match &column.ranks {
+                Some(ranks) => {
+                    let plain = rank::plain(dictionary, ranks);
+                    column.chunk.set_dictionary(press, &plain, len)
+                }
+                None => column.chunk.set_dictionary(press, dictionary.plain(), len),
+            }
         });
     }
 

@@ -41,6 +41,7 @@ numbers! {
 
 /// Is shown every column once. A list's or group's columns come in between.
 pub trait Visitor: Sized {
+    /// With `present`, `values` are only those that are there.
     fn numbers<T: ArrowPrimitiveType<Native: Number>>(
         &mut self,
         present: Option<&Presence>,

@@ -10,6 +10,9 @@ use super::thrift::Compact;
 /// Texts in statistics are cut here: what a hostile device sends must not fill footers.
 const MAX_BOUND: usize = 64;
 
+/// Bytes that must come again before Zstandard's first level refers to them.
+const SHORTEST_MATCH: u32 = 6;
+
 /// How the values of a page are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
@@ -137,17 +140,15 @@ pub struct Press {
 
 impl Press {
     pub fn new(level: i32) -> Result<Self, ParquetError> {
-        let mut zstd = Compressor::new(level);
-        if let Ok(z) = &mut zstd {
-            use zstd::zstd_safe::CParameter as C;
-            let e = |n: &str| std::env::var(n).ok().and_then(|v| v.parse::<u32>().ok());
-            if let Some(v) = e("FL_MM") { let _ = z.set_parameter(C::MinMatch(v)); }
-            if let Some(v) = e("FL_HL") { let _ = z.set_parameter(C::HashLog(v)); }
-            if let Some(v) = e("FL_TL") { let _ = z.set_parameter(C::TargetLength(v)); }
-            if let Some(v) = e("FL_CL") { let _ = z.set_parameter(C::ChainLog(v)); }
+        let failed = |error: std::io::Error| ParquetError::Compression(error.to_string());
+        let mut zstd = Compressor::new(level).map_err(failed)?;
+        if level == 1 {
+            // For pages above 256 KiB it would be 7: more than three dictionary ids.
+            let shortest = zstd::zstd_safe::CParameter::MinMatch(SHORTEST_MATCH);
+            zstd.set_parameter(shortest).map_err(failed)?;
         }
         Ok(Self {
-            zstd: zstd.map_err(|error| ParquetError::Compression(error.to_string()))?,
+            zstd,
             packed: Vec::new(),
         })
     }
