@@ -34,6 +34,8 @@ pub enum Picks<'a> {
     All,
     /// These places.
     Some(&'a [u32]),
+    /// So many of them, of a column that keeps nothing else.
+    Dense(usize),
 }
 
 impl Scope {
@@ -114,7 +116,8 @@ impl Scope {
     pub fn group(&self, present: &Presence) -> Self {
         let mut def = Vec::with_capacity(self.entries());
         let mut picks = Vec::new();
-        let all = self.nullable(present, &mut def, &mut picks);
+        let count = self.nullable::<true>(present, &mut def, &mut picks);
+        let all = count == self.range.len();
         Self {
             range: self.range.clone(),
             rep: self.rep.clone(),
@@ -134,15 +137,22 @@ impl Scope {
         self
     }
 
-    /// Definition levels of a column with nulls, and the places that are there;
-    /// says whether that is every place of the range (then `picks` is void).
-    fn nullable(&self, present: &Presence, def: &mut Vec<u8>, picks: &mut Vec<u32>) -> bool {
+    /// Definition levels of a column with nulls, the number of places that are
+    /// there, and, if asked for, which.
+    fn nullable<const PICKS: bool>(
+        &self,
+        present: &Presence,
+        def: &mut Vec<u8>,
+        picks: &mut Vec<u32>,
+    ) -> usize {
         // No branch: which are there is anybody's guess.
-        picks.resize(self.entries(), 0);
+        if PICKS {
+            picks.resize(self.entries(), 0);
+        }
         let (mut slot, mut count) = (self.range.start, 0);
         def.extend(self.def.iter().map(|level| {
-            let there = *level == self.max_def && present.get(slot);
-            if let Some(place) = picks.get_mut(count) {
+            let there = (*level == self.max_def) & present.get(slot);
+            if PICKS && let Some(place) = picks.get_mut(count) {
                 *place = slot as u32;
             }
             count += usize::from(there);
@@ -150,14 +160,16 @@ impl Scope {
             level + u8::from(there)
         }));
         picks.truncate(count);
-        picks.len() == self.range.len()
+        count
     }
 
     /// Writes the levels of a column of this scope to `out`. The places of its
     /// values are `Picks`; `own` is where they are put if they are its own.
+    /// `dense`: it keeps no value for what is not there.
     pub fn write<'a>(
         &'a mut self,
         present: Option<&Presence>,
+        dense: bool,
         own: &'a mut Vec<u32>,
         out: &mut Vec<u8>,
     ) -> Picks<'a> {
@@ -179,19 +191,26 @@ impl Scope {
                 encode(&def, greatest)
             });
             out.extend_from_slice(bytes);
-            return Picks::All;
+            return if dense { Picks::Dense(there) } else { Picks::All };
         }
         if there == 0 {
             let bytes = self
                 .void_bytes
                 .get_or_insert_with(|| encode(&self.def, greatest));
             out.extend_from_slice(bytes);
-            return Picks::Some(own);
+            return Picks::Some(own); // none
         }
         let mut def = Vec::with_capacity(self.entries());
-        let all = self.nullable(present, &mut def, own);
+        let count = match dense {
+            true => self.nullable::<false>(present, &mut def, own),
+            false => self.nullable::<true>(present, &mut def, own),
+        };
         write_levels(&def, greatest, out);
-        if all { Picks::All } else { Picks::Some(own) }
+        match count {
+            _ if dense => Picks::Dense(count),
+            _ if count == self.range.len() => Picks::All,
+            _ => Picks::Some(own),
+        }
     }
 }
 

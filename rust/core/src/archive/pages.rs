@@ -162,6 +162,7 @@ impl Pages<'_> {
     fn page(
         &mut self,
         present: Option<&Presence>,
+        dense: bool,
         body: impl FnOnce(
             &Policy,
             &mut Column,
@@ -184,7 +185,7 @@ impl Pages<'_> {
         self.raw.clear();
         let entries = scope.entries();
         let range = scope.range.clone();
-        let picks = scope.write(present, &mut self.picks, &mut self.raw);
+        let picks = scope.write(present, dense, &mut self.picks, &mut self.raw);
         let Body {
             encoding,
             values,
@@ -227,6 +228,7 @@ fn places(range: &Range<usize>, picks: &Picks<'_>, mut each: impl FnMut(usize)) 
     match picks {
         Picks::All => range.clone().for_each(each),
         Picks::Some(picks) => picks.iter().for_each(|place| each(*place as usize)),
+        Picks::Dense(_) => {} // numbers alone, which go by their count
     }
 }
 
@@ -248,15 +250,12 @@ impl Visitor for Pages<'_> {
         values: &[T::Native],
     ) {
         let width = <T::Native as Number>::WIDTH;
-        self.page(present, |policy, column, scratch, range, picks, out| {
+        let dense = present.is_some();
+        self.page(present, dense, |policy, column, scratch, range, picks, out| {
             let numbers = &mut scratch.numbers;
             numbers.clear();
             match picks {
-                _ if present.is_some() => {
-                    let count = match picks {
-                        Picks::All => range.len(),
-                        Picks::Some(picks) => picks.len(),
-                    };
+                Picks::Dense(count) => {
                     let values = values.get(column.taken..column.taken + count);
                     let values = values.unwrap_or_default();
                     numbers.extend(values.iter().map(|value| value.bits()));
@@ -303,7 +302,7 @@ impl Visitor for Pages<'_> {
     }
 
     fn flags(&mut self, present: Option<&Presence>, values: &Bits) {
-        self.page(present, |_, _, _, range, picks, out| {
+        self.page(present, false, |_, _, _, range, picks, out| {
             let (mut byte, mut count) = (0u8, 0usize);
             places(range, picks, |place| {
                 byte |= u8::from(values.get(place)) << (count % 8);
@@ -325,7 +324,7 @@ impl Visitor for Pages<'_> {
     }
 
     fn texts(&mut self, present: Option<&Presence>, dictionary: &Dictionary, values: &Numbered) {
-        self.page(present, |policy, column, scratch, range, picks, out| {
+        self.page(present, false, |policy, column, scratch, range, picks, out| {
             let numbered = values.numbers.len();
             if policy.ranked && range.start == 0 {
                 column.ranks = rank::ranks(dictionary, &values.numbers);
@@ -357,22 +356,22 @@ impl Visitor for Pages<'_> {
                 };
             }
             let all = values.numbers.get(range.clone()).unwrap_or_default();
-            let number = |place: &u32| values.numbers.get(*place as usize).copied();
+            let number = |place: usize| values.numbers.get(place).copied().unwrap_or(0);
             let ids = &mut scratch.ids;
             ids.clear();
-            if let Picks::Some(picks) = picks {
-                ids.extend(picks.iter().map(|place| number(place).unwrap_or(0)));
-            }
             let ids = match (&column.ranks, picks) {
                 (None, Picks::All) => all,
-                (None, Picks::Some(_)) => ids,
-                (Some(ranks), picks) => {
-                    if let Picks::All = picks {
-                        ids.extend_from_slice(all);
-                    }
-                    for id in ids.iter_mut() {
-                        *id = ranks.get(*id as usize).copied().unwrap_or(0);
-                    }
+                (Some(ranks), Picks::All) => {
+                    let rank = |number: &u32| ranks.get(*number as usize).copied();
+                    ids.extend(all.iter().map(|number| rank(number).unwrap_or(0)));
+                    ids
+                }
+                (ranks, _) => {
+                    let rank = |number: u32| match ranks {
+                        Some(ranks) => ranks.get(number as usize).copied().unwrap_or(0),
+                        None => number,
+                    };
+                    places(range, picks, |place| ids.push(rank(number(place))));
                     ids
                 }
             };
@@ -392,7 +391,7 @@ impl Visitor for Pages<'_> {
     }
 
     fn bytes(&mut self, present: Option<&Presence>, values: &Bytes) {
-        self.page(present, |policy, _, scratch, range, picks, out| {
+        self.page(present, false, |policy, _, scratch, range, picks, out| {
             let text = |place: usize| values.get(place);
             let bounds = policy
                 .statistics
@@ -420,7 +419,7 @@ impl Visitor for Pages<'_> {
                     }
                     scratch.numbers.len()
                 }
-                Picks::Some(_) => text_page(range, picks, text, &mut scratch.numbers, out),
+                _ => text_page(range, picks, text, &mut scratch.numbers, out),
             };
             Body {
                 encoding: Encoding::DeltaLength,
