@@ -59,8 +59,15 @@ fn main() {
             *best = nanos.min(*best);
         }
     }
-    for (name, nanos) in STAGES.iter().zip(least).filter(|(_, nanos)| *nanos < u64::MAX) {
-        println!("{name:20} {:7.0} ns a report", nanos as f64 / REPORTS as f64);
+    for (name, nanos) in STAGES
+        .iter()
+        .zip(least)
+        .filter(|(_, nanos)| *nanos < u64::MAX)
+    {
+        println!(
+            "{name:20} {:7.0} ns a report",
+            nanos as f64 / REPORTS as f64
+        );
     }
     println!("{:.2} bytes a report", size as f64 / REPORTS as f64);
 }

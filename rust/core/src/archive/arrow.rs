@@ -102,7 +102,9 @@ impl Visitor for Arrays {
                 let mut values = values.iter().copied();
                 let mut value = |place| present.get(place).then(|| values.next()).flatten();
                 let places = 0..present.len();
-                places.map(|place| value(place).unwrap_or_default()).collect()
+                places
+                    .map(|place| value(place).unwrap_or_default())
+                    .collect()
             }
         };
         let values = ScalarBuffer::from(values);

@@ -7,9 +7,9 @@ use arrow_array::types::{Int16Type, Int32Type, Int64Type, TimestampMillisecondTy
 use super::columns::{Ends, Numbers, OptBytes, OptTexts};
 use super::envelope::Envelope;
 use super::intern::Texts;
+use super::key::Key;
 use super::presence::Presence;
 use super::schema;
-use super::key::Key;
 use super::scribe::{Scratch, Scribe};
 use super::sessions::{SessionLists, birth_shape};
 use super::visit::{Memory, Visitor};
@@ -28,7 +28,7 @@ pub const OUTCOME_OK: &str = "ok";
 const MAX_BATCH_BYTES: usize = i32::MAX as usize;
 
 /// A page of every column ends after this many rows …
-const PAGE_ROWS: usize = 32_768;
+const PAGE_ROWS: usize = 20_000;
 /// … or this many bytes of payload: a reader holds a page of each column.
 const PAGE_BYTES: usize = 24 << 20;
 
@@ -151,8 +151,7 @@ impl Rows {
         if let Some(report) = report {
             let device = fingerprints.device(report.api_key, report.device_id());
             for session in &report.sessions {
-                self.sessions
-                    .push(&mut scribe, report, session, &device);
+                self.sessions.push(&mut scribe, report, session, &device);
             }
             match birth_shape(report) {
                 Some(bits) => shape = bits,

@@ -207,7 +207,8 @@ impl<T: ArrowPrimitiveType> OptNumbers<T> {
         } else if there == 0 {
             self.present.push_alike(false, values.len());
         } else {
-            self.present.extend(values.clone().map(|value| value.is_some()));
+            self.present
+                .extend(values.clone().map(|value| value.is_some()));
             column.extend(values.flatten());
         }
     }

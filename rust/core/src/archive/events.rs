@@ -119,7 +119,9 @@ impl EventLists {
         }
         let ids = events.iter().map(|event| event.id.map(i32::from));
         column.id.extend(ids);
-        column.offset.extend(events.iter().map(|event| event.offset_ms));
+        column
+            .offset
+            .extend(events.iter().map(|event| event.offset_ms));
         let durations = events.iter().map(|event| event.duration_ms);
         let durations = durations.map(|ms| ms.filter(|ms| *ms != 0));
         column.duration.extend(durations);

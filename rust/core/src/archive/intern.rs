@@ -43,7 +43,12 @@ struct Slot {
 impl Slot {
     fn hash(&self) -> u64 {
         let [first, ..] = self.words;
-        match (Key { len: self.len, ..Key::default() }).is_short() {
+        match (Key {
+            len: self.len,
+            ..Key::default()
+        })
+        .is_short()
+        {
             true => short_hash(self.words, self.len),
             false => first,
         }
@@ -138,16 +143,16 @@ impl Dictionary {
     /// be is fetched while something else is done.
     #[inline]
     pub fn soon(&self, key: &Key) {
-        soon(&self.slots, key.hash as usize & self.slots.len().wrapping_sub(1));
+        soon(
+            &self.slots,
+            key.hash as usize & self.slots.len().wrapping_sub(1),
+        );
     }
 
     #[cold]
     #[inline(never)]
     fn insert(&mut self, key: &Key, text: &[u8]) -> Option<u32> {
-        if self.closed
-            || self.plain.len() + text.len() + 4 > MAX_BYTES
-            || self.len >= MAX_TEXTS
-        {
+        if self.closed || self.plain.len() + text.len() + 4 > MAX_BYTES || self.len >= MAX_TEXTS {
             return None;
         }
         if (self.len + 1) * 2 > self.slots.len() {
@@ -158,7 +163,11 @@ impl Dictionary {
             words => words,
         };
         let number = self.len as u32;
-        let slot = Slot { words, len: key.len, after: number + 1 };
+        let slot = Slot {
+            words,
+            len: key.len,
+            after: number + 1,
+        };
         place(&mut self.slots, slot, key.hash)?;
         self.plain.extend_from_slice(&key.len.to_le_bytes());
         self.plain.extend_from_slice(text);
@@ -337,7 +346,9 @@ mod tests {
     fn a_dictionary_ends_where_nothing_repeats() {
         let mut texts = Texts::default();
         let expected: Vec<_> = (0..20_000u32).map(|n| n.to_string().into_bytes()).collect();
-        expected.iter().for_each(|text| texts.push(&Key::of(text), text));
+        expected
+            .iter()
+            .for_each(|text| texts.push(&Key::of(text), text));
         assert_eq!(texts.column.numbers.len(), MIN_SHARE_AT);
         assert_eq!(values(&texts), expected);
         assert_eq!(texts.len(), 20_000);
@@ -368,7 +379,10 @@ mod tests {
             assert_eq!(dictionary.number(&Key::of(&text), &text), Some(n));
         }
         assert_eq!(dictionary.number(&Key::of(b"more"), b"more"), None);
-        assert_eq!(dictionary.number(&Key::of(&[7, 0, 0, 0]), &[7, 0, 0, 0]), Some(7));
+        assert_eq!(
+            dictionary.number(&Key::of(&[7, 0, 0, 0]), &[7, 0, 0, 0]),
+            Some(7)
+        );
         assert_eq!(dictionary.texts().count(), MAX_TEXTS);
     }
 
@@ -381,7 +395,10 @@ mod tests {
             one.push(dictionary, &Key::of(text), text);
             two.push(dictionary, &Key::of(text), text);
         }
-        assert_eq!((&one.numbers, &two.numbers), (&vec![0, 1, 0], &vec![0, 1, 0]));
+        assert_eq!(
+            (&one.numbers, &two.numbers),
+            (&vec![0, 1, 0], &vec![0, 1, 0])
+        );
         let long = vec![0; MAX_BYTES];
         two.push(dictionary, &Key::of(&long), &long);
         one.push(dictionary, &Key::of(b"a"), b"a");
@@ -395,7 +412,10 @@ mod tests {
     #[test]
     fn a_dictionary_ends_where_texts_were_chosen_to_meet() {
         let mut slots = vec![Slot::default(); 1024];
-        let new = Slot { after: 1, ..Slot::default() };
+        let new = Slot {
+            after: 1,
+            ..Slot::default()
+        };
         for _ in 0..MAX_PROBES {
             assert!(place(&mut slots, new, 7).is_some());
         }

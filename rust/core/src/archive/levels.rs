@@ -191,7 +191,11 @@ impl Scope {
                 encode(&def, greatest)
             });
             out.extend_from_slice(bytes);
-            return if dense { Picks::Dense(there) } else { Picks::All };
+            return if dense {
+                Picks::Dense(there)
+            } else {
+                Picks::All
+            };
         }
         if there == 0 {
             let bytes = self

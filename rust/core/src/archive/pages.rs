@@ -251,54 +251,58 @@ impl Visitor for Pages<'_> {
     ) {
         let width = <T::Native as Number>::WIDTH;
         let dense = present.is_some();
-        self.page(present, dense, |policy, column, scratch, range, picks, out| {
-            let numbers = &mut scratch.numbers;
-            numbers.clear();
-            match picks {
-                Picks::Dense(count) => {
-                    let values = values.get(column.taken..column.taken + count);
-                    let values = values.unwrap_or_default();
-                    numbers.extend(values.iter().map(|value| value.bits()));
-                    column.taken += count;
+        self.page(
+            present,
+            dense,
+            |policy, column, scratch, range, picks, out| {
+                let numbers = &mut scratch.numbers;
+                numbers.clear();
+                match picks {
+                    Picks::Dense(count) => {
+                        let values = values.get(column.taken..column.taken + count);
+                        let values = values.unwrap_or_default();
+                        numbers.extend(values.iter().map(|value| value.bits()));
+                        column.taken += count;
+                    }
+                    Picks::All => {
+                        let values = values.get(range.clone()).unwrap_or_default();
+                        numbers.extend(values.iter().map(|value| value.bits()));
+                    }
+                    Picks::Some(picks) => numbers.extend(picks.iter().map(|place| {
+                        let value = values.get(*place as usize);
+                        value.map_or(0, |value| value.bits())
+                    })),
                 }
-                Picks::All => {
-                    let values = values.get(range.clone()).unwrap_or_default();
-                    numbers.extend(values.iter().map(|value| value.bits()));
-                }
-                Picks::Some(picks) => numbers.extend(picks.iter().map(|place| {
-                    let value = values.get(*place as usize);
-                    value.map_or(0, |value| value.bits())
-                })),
-            }
-            let bounds = match (
-                policy.statistics,
-                numbers.iter().min(),
-                numbers.iter().max(),
-            ) {
-                (true, Some(least), Some(most)) => Some(Bounds::Numbers(*least, *most)),
-                _ => None,
-            };
-            let wide = width == 8 && !policy.constant;
-            let float = T::DATA_TYPE.is_floating();
-            let encoding = if policy.random || float {
-                plain(numbers, width, out);
-                Encoding::Plain
-            } else if wide {
-                if policy.whole_bytes {
-                    delta::numbers_in_bytes(numbers, out);
+                let bounds = match (
+                    policy.statistics,
+                    numbers.iter().min(),
+                    numbers.iter().max(),
+                ) {
+                    (true, Some(least), Some(most)) => Some(Bounds::Numbers(*least, *most)),
+                    _ => None,
+                };
+                let wide = width == 8 && !policy.constant;
+                let float = T::DATA_TYPE.is_floating();
+                let encoding = if policy.random || float {
+                    plain(numbers, width, out);
+                    Encoding::Plain
+                } else if wide {
+                    if policy.whole_bytes {
+                        delta::numbers_in_bytes(numbers, out);
+                    } else {
+                        delta::numbers(numbers, out);
+                    }
+                    Encoding::Delta
                 } else {
-                    delta::numbers(numbers, out);
+                    number_page(numbers, width, &mut column.numbers, &mut scratch.ids, out)
+                };
+                Body {
+                    encoding,
+                    values: numbers.len(),
+                    bounds,
                 }
-                Encoding::Delta
-            } else {
-                number_page(numbers, width, &mut column.numbers, &mut scratch.ids, out)
-            };
-            Body {
-                encoding,
-                values: numbers.len(),
-                bounds,
-            }
-        });
+            },
+        );
     }
 
     fn flags(&mut self, present: Option<&Presence>, values: &Bits) {
@@ -324,70 +328,74 @@ impl Visitor for Pages<'_> {
     }
 
     fn texts(&mut self, present: Option<&Presence>, dictionary: &Dictionary, values: &Numbered) {
-        self.page(present, false, |policy, column, scratch, range, picks, out| {
-            let numbered = values.numbers.len();
-            if policy.ranked && range.start == 0 {
-                column.ranks = rank::ranks(dictionary, &values.numbers);
-            }
-            let by_number = range.end <= numbered;
-            // Texts by place are needed only in the two rare cases.
-            let texts: Vec<&[u8]> = if policy.statistics || !by_number {
-                dictionary.texts().collect()
-            } else {
-                Vec::new()
-            };
-            let text = |place: usize| match values.numbers.get(place) {
-                Some(number) => texts.get(*number as usize).copied().unwrap_or_default(),
-                None => values
-                    .rest
-                    .as_ref()
-                    .map_or(&[][..], |rest| rest.get(place - numbered)),
-            };
-            let bounds = policy
-                .statistics
-                .then(|| text_bounds(range, picks, text))
-                .flatten();
-            if !by_number {
-                let values = text_page(range, picks, text, &mut scratch.numbers, out);
-                return Body {
-                    encoding: Encoding::DeltaLength,
-                    values,
-                    bounds,
+        self.page(
+            present,
+            false,
+            |policy, column, scratch, range, picks, out| {
+                let numbered = values.numbers.len();
+                if policy.ranked && range.start == 0 {
+                    column.ranks = rank::ranks(dictionary, &values.numbers);
+                }
+                let by_number = range.end <= numbered;
+                // Texts by place are needed only in the two rare cases.
+                let texts: Vec<&[u8]> = if policy.statistics || !by_number {
+                    dictionary.texts().collect()
+                } else {
+                    Vec::new()
                 };
-            }
-            let all = values.numbers.get(range.clone()).unwrap_or_default();
-            let number = |place: usize| values.numbers.get(place).copied().unwrap_or(0);
-            let ids = &mut scratch.ids;
-            ids.clear();
-            let ids = match (&column.ranks, picks) {
-                (None, Picks::All) => all,
-                (Some(ranks), Picks::All) => {
-                    let rank = |number: &u32| ranks.get(*number as usize).copied();
-                    ids.extend(all.iter().map(|number| rank(number).unwrap_or(0)));
-                    ids
-                }
-                (ranks, _) => {
-                    let rank = |number: u32| match ranks {
-                        Some(ranks) => ranks.get(number as usize).copied().unwrap_or(0),
-                        None => number,
+                let text = |place: usize| match values.numbers.get(place) {
+                    Some(number) => texts.get(*number as usize).copied().unwrap_or_default(),
+                    None => values
+                        .rest
+                        .as_ref()
+                        .map_or(&[][..], |rest| rest.get(place - numbered)),
+                };
+                let bounds = policy
+                    .statistics
+                    .then(|| text_bounds(range, picks, text))
+                    .flatten();
+                if !by_number {
+                    let values = text_page(range, picks, text, &mut scratch.numbers, out);
+                    return Body {
+                        encoding: Encoding::DeltaLength,
+                        values,
+                        bounds,
                     };
-                    places(range, picks, |place| ids.push(rank(number(place))));
-                    ids
                 }
-            };
-            // A chunk of nulls alone has no dictionary to refer to.
-            let encoding = if dictionary.len() == 0 {
-                Encoding::Plain
-            } else {
-                bits::indices(ids, out);
-                Encoding::Dictionary
-            };
-            Body {
-                encoding,
-                values: ids.len(),
-                bounds,
-            }
-        });
+                let all = values.numbers.get(range.clone()).unwrap_or_default();
+                let number = |place: usize| values.numbers.get(place).copied().unwrap_or(0);
+                let ids = &mut scratch.ids;
+                ids.clear();
+                let ids = match (&column.ranks, picks) {
+                    (None, Picks::All) => all,
+                    (Some(ranks), Picks::All) => {
+                        let rank = |number: &u32| ranks.get(*number as usize).copied();
+                        ids.extend(all.iter().map(|number| rank(number).unwrap_or(0)));
+                        ids
+                    }
+                    (ranks, _) => {
+                        let rank = |number: u32| match ranks {
+                            Some(ranks) => ranks.get(number as usize).copied().unwrap_or(0),
+                            None => number,
+                        };
+                        places(range, picks, |place| ids.push(rank(number(place))));
+                        ids
+                    }
+                };
+                // A chunk of nulls alone has no dictionary to refer to.
+                let encoding = if dictionary.len() == 0 {
+                    Encoding::Plain
+                } else {
+                    bits::indices(ids, out);
+                    Encoding::Dictionary
+                };
+                Body {
+                    encoding,
+                    values: ids.len(),
+                    bounds,
+                }
+            },
+        );
     }
 
     fn bytes(&mut self, present: Option<&Presence>, values: &Bytes) {
@@ -524,7 +532,9 @@ fn prefixed_page<'v>(
     lengths.clear();
     lengths.extend(suffixes.iter().map(|suffix| suffix.len() as i64));
     delta::numbers(lengths, out);
-    suffixes.iter().for_each(|suffix| out.extend_from_slice(suffix));
+    suffixes
+        .iter()
+        .for_each(|suffix| out.extend_from_slice(suffix));
     suffixes.len()
 }
 

@@ -68,7 +68,10 @@ pub trait Visitor: Sized {
     }
 
     fn opt_texts(&mut self, column: &OptTexts) {
-        let Texts { dictionary, column: values } = &column.values;
+        let Texts {
+            dictionary,
+            column: values,
+        } = &column.values;
         self.texts(Some(&column.present), dictionary, values);
     }
 
