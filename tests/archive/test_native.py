@@ -194,7 +194,7 @@ def test_page_indexes_point_at_pages_and_say_what_is_in_them(written: Callable[[
             continue
         indexed.add(path)
         index = Reader(data, column[6]).struct()
-        for place, (start, stop) in enumerate(itertools.pairwise([0, 16_384, 32_768, rows.num_rows])):
+        for place, (start, stop) in enumerate(itertools.pairwise([0, 20_000, rows.num_rows])):
             values = rows[path].slice(start, stop - start)
             assert index[5][place] == values.null_count
             assert index[1][place] == (values.null_count == len(values))

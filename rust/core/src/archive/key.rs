@@ -130,7 +130,8 @@ mod tests {
                 );
                 assert_eq!(alone.len as usize, len);
                 assert_eq!(alone.is_short(), len <= SHORT);
-                let elsewhere = Key::within(&text.to_vec(), &bytes);
+                let copy = text.to_vec();
+                let elsewhere = Key::within(&copy, &bytes);
                 assert_eq!((elsewhere.words, elsewhere.hash), (alone.words, alone.hash));
             }
         }
