@@ -12,6 +12,8 @@ import pyarrow as pa
 
 # Texts and bytes that hardly ever repeat: a dictionary would hash each for nothing.
 UNIQUE = {"device_id", "user_id", "message", "trace", "push_token", "raw", "imei_sha1"}
+# Of these, those that begin alike.
+PREFIXED = {"device_id"}
 # Numbers that nearly always are the same.
 CONSTANT = {"ad_cache_ms", "pause_ms"}
 # Random bits: no encoding and no compressor gains anything.
@@ -45,6 +47,8 @@ def _encoding(name: str, data_type: pa.DataType) -> str | None:
     """The encoding of a leaf; None: a dictionary."""
     if name in CONSTANT:
         return None
+    if name in PREFIXED:
+        return "DELTA_BYTE_ARRAY"
     if name in UNIQUE:
         return "DELTA_LENGTH_BYTE_ARRAY"
     if pa.types.is_int64(data_type) or pa.types.is_timestamp(data_type):

@@ -6,13 +6,12 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
 
 use flurry_core::crc::crc32;
 use flurry_core::plan::Plan;
 use flurry_core::sim::Settings;
 
-use common::{DEFAULT, REPORTS, absorb, decode, engine, reports};
+use common::{DEFAULT, REPORTS, absorb, decode, engine, reports, timed};
 
 mod common;
 
@@ -89,21 +88,4 @@ fn main() {
         }
         println!();
     }
-}
-
-fn timed<T>(work: impl FnOnce() -> T) -> u64 {
-    let (start, cpu) = (Instant::now(), cpu_nanos());
-    black_box(work());
-    match (cpu, cpu_nanos()) {
-        (Some(before), Some(after)) => after - before,
-        _ => start.elapsed().as_nanos() as u64,
-    }
-}
-
-/// What this thread has had of a core, where Linux tells.
-fn cpu_nanos() -> Option<u64> {
-    // The account is brought up to date by ticks of 4 ms, and by this.
-    std::thread::yield_now();
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    text.split(' ').next()?.parse().ok()
 }

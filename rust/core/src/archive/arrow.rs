@@ -11,7 +11,7 @@ use arrow_schema::{ArrowError, DataType, Fields};
 
 use super::build::Rows;
 use super::columns::{Bytes, Ends};
-use super::intern::Texts;
+use super::intern::{Dictionary, Numbered};
 use super::presence::{Bits, Presence};
 use super::schema;
 use super::visit::{Number, Visitor};
@@ -96,7 +96,18 @@ impl Visitor for Arrays {
         present: Option<&Presence>,
         values: &[T::Native],
     ) {
-        let values = ScalarBuffer::from(values.to_vec());
+        let values = match present {
+            None => values.to_vec(),
+            Some(present) => {
+                let mut values = values.iter().copied();
+                let mut value = |place| present.get(place).then(|| values.next()).flatten();
+                let places = 0..present.len();
+                places
+                    .map(|place| value(place).unwrap_or_default())
+                    .collect()
+            }
+        };
+        let values = ScalarBuffer::from(values);
         let array = PrimitiveArray::<T>::try_new(values, nulls(present));
         let expected = self.expected();
         // The type adds the time zone of timestamps.
@@ -108,8 +119,8 @@ impl Visitor for Arrays {
         self.push(Ok(Arc::new(array)));
     }
 
-    fn texts(&mut self, present: Option<&Presence>, values: &Texts) {
-        let dictionary: Vec<&[u8]> = values.dictionary.texts().collect();
+    fn texts(&mut self, present: Option<&Presence>, dictionary: &Dictionary, values: &Numbered) {
+        let dictionary: Vec<&[u8]> = dictionary.texts().collect();
         let mut flat = Bytes::default();
         for number in &values.numbers {
             flat.push(

@@ -1,6 +1,5 @@
 //! Rows of one partition's archive: columns that grow report by report.
 
-use std::cell::RefCell;
 use std::ops::Range;
 
 use arrow_array::types::{Int16Type, Int32Type, Int64Type, TimestampMillisecondType, UInt32Type};
@@ -8,9 +7,10 @@ use arrow_array::types::{Int16Type, Int32Type, Int64Type, TimestampMillisecondTy
 use super::columns::{Ends, Numbers, OptBytes, OptTexts};
 use super::envelope::Envelope;
 use super::intern::Texts;
+use super::key::Key;
 use super::presence::Presence;
 use super::schema;
-use super::scribe::Scribe;
+use super::scribe::{Scratch, Scribe};
 use super::sessions::{SessionLists, birth_shape};
 use super::visit::{Memory, Visitor};
 use crate::engine::sink::Record;
@@ -28,7 +28,7 @@ pub const OUTCOME_OK: &str = "ok";
 const MAX_BATCH_BYTES: usize = i32::MAX as usize;
 
 /// A page of every column ends after this many rows …
-const PAGE_ROWS: usize = 16_384;
+const PAGE_ROWS: usize = 20_000;
 /// … or this many bytes of payload: a reader holds a page of each column.
 const PAGE_BYTES: usize = 24 << 20;
 
@@ -37,18 +37,10 @@ const PAGE_BYTES: usize = 24 << 20;
 const LOOK_BYTES: usize = 1 << 18;
 const ROW_BYTES: usize = 512;
 
-thread_local! {
-    /// Where a report is encoded again. One a thread, not one a partition.
-    static ENCODED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// More than this is not kept between reports.
-const SCRATCH_BYTES: usize = 1 << 20;
-
 /// Growing columns of one row group.
 #[derive(Debug, Default)]
 pub struct Rows {
-    scribe: Scribe,
+    scratch: Scratch,
     offset: Numbers<Int64Type>,
     timestamp: Numbers<TimestampMillisecondType>,
     key: OptTexts,
@@ -100,11 +92,12 @@ impl Rows {
     ) {
         self.offset.push(record.offset);
         self.timestamp.push(record.timestamp_ms);
-        self.key.push(record.key);
+        self.key.push(record.key, &[]);
         self.headers.push(record.headers);
         self.crc.push(crc);
         let outcome = report.map_or_else(Reason::name, |_| OUTCOME_OK);
-        self.outcome.push(outcome.as_bytes());
+        self.outcome
+            .push(&Key::of(outcome.as_bytes()), outcome.as_bytes());
         let report = report.ok();
         self.repaired
             .push(report.map_or(0, |r| r.repaired_errors.into()));
@@ -121,7 +114,7 @@ impl Rows {
         if self.since >= LOOK_BYTES {
             let mut memory = Memory::default();
             self.visit(&mut memory);
-            (self.held, self.since) = (memory.0, 0);
+            (self.held, self.since) = (memory.bytes, 0);
         }
     }
 
@@ -147,18 +140,22 @@ impl Rows {
         payload: &[u8],
         fingerprints: &Fingerprints,
     ) -> bool {
-        self.scribe.start(report.is_none_or(|r| !r.non_ascii));
-        self.envelope.push(&mut self.scribe, report);
+        let plain = report.is_none_or(|r| !r.non_ascii);
+        let mut scribe = Scribe::new(plain, payload, &mut self.scratch);
+        if let Some(report) = report {
+            self.envelope.prepare(&scribe, report);
+            self.sessions.prepare(&scribe, report);
+        }
+        self.envelope.push(&mut scribe, report);
         let mut shape = 0;
         if let Some(report) = report {
             let device = fingerprints.device(report.api_key, report.device_id());
             for session in &report.sessions {
-                self.sessions
-                    .push(&mut self.scribe, report, session, &device);
+                self.sessions.push(&mut scribe, report, session, &device);
             }
             match birth_shape(report) {
                 Some(bits) => shape = bits,
-                None => self.scribe.lose(),
+                None => scribe.lose(),
             }
             if report.non_ascii {
                 shape |= schema::shape::CONVERTED;
@@ -166,7 +163,11 @@ impl Rows {
         }
         self.sessions.close();
         self.shape.push(shape);
-        report.is_some_and(|report| self.scribe.exact() && encodes_to(report, payload))
+        report.is_some_and(|report| {
+            let canonical = canonical(report);
+            debug_assert!(!canonical || encodes_to(report, payload));
+            canonical && scribe.exact()
+        })
     }
 
     /// Shows every column to `visitor`, in the schema's order.
@@ -175,7 +176,7 @@ impl Rows {
         visitor.numbers::<TimestampMillisecondType>(None, &self.timestamp.values);
         visitor.opt_texts(&self.key);
         self.headers.visit(visitor);
-        visitor.texts(None, &self.outcome);
+        visitor.own_texts(&self.outcome);
         visitor.numbers::<UInt32Type>(None, &self.crc.values);
         visitor.opt_bytes(&self.raw);
         visitor.numbers::<Int32Type>(None, &self.repaired.values);
@@ -193,15 +194,26 @@ fn weight(record: &Record<'_>) -> usize {
     record.payload.len() * 3 + len(record.key) + len(record.headers) + 64
 }
 
-/// Whether the report's canonical bytes are `payload`.
+/// Whether the report is encoded to the very bytes that it was decoded from.
+///
+/// Decoding proves it. The plain course reads left to right, and each byte that
+/// it takes either goes into a field of the report, whole, or is compared with
+/// the one value that the encoder writes there (flags are 0 or 1, reserved
+/// fields and tails constants, the trailer the CRC-32 of what is before it);
+/// nothing may be left. The encoder writes the same fields in the same order,
+/// so what it writes can differ nowhere. Only a repaired report was read in
+/// another way. Tests hold it against every byte of every protocol
+/// (`wire::tests`), the fuzzer against whatever it finds (`round_trip`), and
+/// builds with debug assertions against every row.
+fn canonical(report: &Report<'_>) -> bool {
+    report.repaired_errors == 0
+}
+
+/// Whether the report's encoded bytes are `payload`.
 fn encodes_to(report: &Report<'_>, payload: &[u8]) -> bool {
-    ENCODED.with_borrow_mut(|encoded| {
-        encoded.clear();
-        wire::encode(report, encoded);
-        let same = encoded == payload;
-        encoded.shrink_to(SCRATCH_BYTES);
-        same
-    })
+    let mut encoded = Vec::with_capacity(payload.len());
+    wire::encode(report, &mut encoded);
+    encoded == payload
 }
 
 /// `list<struct<name, value>>` of Kafka headers; names are bytes there.
@@ -218,21 +230,21 @@ impl Headers {
         self.present.push(flattened.is_some());
         let mut rest = flattened.unwrap_or_default();
         while let Some((name, value, after)) = next_header(rest) {
-            self.name.push(name);
-            self.value.push(value);
+            self.name.push(&Key::within(name, rest), name);
+            self.value.push(value, rest);
             rest = after;
         }
         if !rest.is_empty() {
             // Not made by our drain; kept, whatever it is.
-            self.name.push(&[]);
-            self.value.push(Some(rest));
+            self.name.push(&Key::of(&[]), &[]);
+            self.value.push(Some(rest), &[]);
         }
         self.ends.push(self.name.len());
     }
 
     fn visit(&self, visitor: &mut impl Visitor) {
         visitor.list(Some(&self.present), &self.ends, |v| {
-            v.texts(None, &self.name);
+            v.own_texts(&self.name);
             v.opt_texts(&self.value);
         });
     }

@@ -3,12 +3,43 @@
 
 use arrow_array::ArrowPrimitiveType;
 
+use flurry_hints::scattered;
+
 use super::intern::Texts;
+use super::key::Key;
 use super::presence::{Bits, Presence};
+
+/// From here on a column is on its way to a whole row group …
+const LARGE: usize = 1 << 17;
+/// … which is so many times as long: enough for a dozen values a report.
+const WHOLE: usize = 12;
+
+/// Makes room for more values in a column that has several a report. A small one
+/// doubles, as any vector. A large one is given room for a row group at once, so
+/// that it is moved once and not four times: pages that are never written cost
+/// no memory.
+#[inline]
+pub fn room<T>(column: &mut Vec<T>, more: usize) {
+    if column.capacity() - column.len() < more {
+        make_room(column, more);
+    }
+}
+
+#[cold]
+fn make_room<T>(column: &mut Vec<T>, more: usize) {
+    let jump = if (LARGE / 2..LARGE * WHOLE / 2).contains(&column.len()) {
+        LARGE * WHOLE - column.len()
+    } else {
+        0
+    };
+    column.reserve(more.max(jump));
+    scattered(column.spare_capacity_mut());
+}
 
 /// Where texts go, numbered or as they are.
 pub trait TextColumn {
-    fn push(&mut self, text: &[u8]);
+    /// `around` is what the text most likely lies in: see [`Key::within`].
+    fn push(&mut self, text: &[u8], around: &[u8]);
 }
 
 /// Texts or byte strings that hardly repeat, one after the other.
@@ -30,15 +61,15 @@ impl Default for Bytes {
 
 impl TextColumn for Bytes {
     #[inline]
-    fn push(&mut self, text: &[u8]) {
+    fn push(&mut self, text: &[u8], _: &[u8]) {
         Bytes::push(self, text);
     }
 }
 
 impl TextColumn for Texts {
     #[inline]
-    fn push(&mut self, text: &[u8]) {
-        Texts::push(self, text);
+    fn push(&mut self, text: &[u8], around: &[u8]) {
+        Texts::push(self, &Key::within(text, around), text);
     }
 }
 
@@ -88,31 +119,32 @@ impl OptBytes {
 
 impl OptTexts {
     #[inline]
-    pub fn push(&mut self, value: Option<&[u8]>) {
+    pub fn push(&mut self, value: Option<&[u8]>, around: &[u8]) {
         self.present.push(value.is_some());
         match value {
-            Some(value) => self.values.push(value),
-            None => self.values.push_absent(),
+            Some(value) => self.values.push(&Key::within(value, around), value),
+            None => self.values.column.push_absent(),
         }
     }
 }
 
 /// Where texts go that may be absent.
 pub trait OptTextColumn {
-    fn push(&mut self, text: Option<&[u8]>);
+    /// As [`TextColumn::push`].
+    fn push(&mut self, text: Option<&[u8]>, around: &[u8]);
 }
 
 impl OptTextColumn for OptBytes {
     #[inline]
-    fn push(&mut self, text: Option<&[u8]>) {
+    fn push(&mut self, text: Option<&[u8]>, _: &[u8]) {
         OptBytes::push(self, text);
     }
 }
 
 impl OptTextColumn for OptTexts {
     #[inline]
-    fn push(&mut self, text: Option<&[u8]>) {
-        OptTexts::push(self, text);
+    fn push(&mut self, text: Option<&[u8]>, around: &[u8]) {
+        OptTexts::push(self, text, around);
     }
 }
 
@@ -134,12 +166,19 @@ impl<T: ArrowPrimitiveType> Numbers<T> {
         self.values.push(value);
     }
 
+    /// Several at once.
+    #[inline]
+    pub fn extend(&mut self, values: impl ExactSizeIterator<Item = T::Native>) {
+        room(&mut self.values, values.len());
+        self.values.extend(values);
+    }
+
     pub fn len(&self) -> usize {
         self.values.len()
     }
 }
 
-/// Numbers that may be absent.
+/// Numbers that may be absent. Only those that are there are kept.
 #[derive(Debug)]
 pub struct OptNumbers<T: ArrowPrimitiveType> {
     pub values: Numbers<T>,
@@ -156,10 +195,28 @@ impl<T: ArrowPrimitiveType> Default for OptNumbers<T> {
 }
 
 impl<T: ArrowPrimitiveType> OptNumbers<T> {
+    /// Several at once: most often all or none are there.
+    #[inline]
+    pub fn extend(&mut self, values: impl ExactSizeIterator<Item = Option<T::Native>> + Clone) {
+        let there = values.clone().filter(Option::is_some).count();
+        let column = &mut self.values.values;
+        room(column, there);
+        if there == values.len() {
+            self.present.push_alike(true, there);
+            column.extend(values.map(Option::unwrap_or_default));
+        } else if there == 0 {
+            self.present.push_alike(false, values.len());
+        } else {
+            self.present
+                .extend(values.clone().map(|value| value.is_some()));
+            column.extend(values.flatten());
+        }
+    }
+
     #[inline]
     pub fn push(&mut self, value: Option<T::Native>) {
         self.present.push(value.is_some());
-        self.values.push(value.unwrap_or_default());
+        self.values.values.extend(value);
     }
 }
 
@@ -192,5 +249,11 @@ impl Ends {
     #[inline]
     pub fn push(&mut self, elements: usize) {
         self.0.push(elements as i32);
+    }
+
+    #[inline]
+    pub fn extend(&mut self, ends: impl Iterator<Item = usize>) {
+        room(&mut self.0, ends.size_hint().0);
+        self.0.extend(ends.map(|elements| elements as i32));
     }
 }

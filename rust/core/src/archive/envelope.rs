@@ -4,6 +4,7 @@ use arrow_array::types::{Int16Type, Int32Type, Int64Type, TimestampMillisecondTy
 
 use super::columns::{Ends, Numbers, OptBytes, OptFlags, OptNumbers, OptTexts};
 use super::intern::Texts;
+use super::key::Key;
 use super::lists::{OriginLists, PairLists, ValueLists};
 use super::schema::{self, PROPERTIES};
 use super::scribe::Scribe;
@@ -46,7 +47,7 @@ struct DeviceIds {
 
 impl DeviceIds {
     /// Holds the report's ids wholly if 0 comes first and 5 next, as in every known agent.
-    fn push(&mut self, scribe: &mut Scribe, protocol: u16, ids: &[(u16, &[u8])]) {
+    fn push(&mut self, scribe: &mut Scribe<'_>, protocol: u16, ids: &[(u16, &[u8])]) {
         let mut own = [None, None];
         for (place, (kind, id)) in ids.iter().enumerate() {
             let slot = match *kind {
@@ -65,7 +66,7 @@ impl DeviceIds {
                 }
                 _ => {
                     self.other_kind.push(i32::from(*kind));
-                    self.other_id.push(id);
+                    self.other_id.push(&Key::within(id, scribe.around()), id);
                 }
             }
         }
@@ -84,7 +85,7 @@ impl DeviceIds {
         visitor.opt_bytes(&self.imei_sha1);
         visitor.list(None, &self.other_ends, |v| {
             v.numbers::<Int32Type>(None, &self.other_kind.values);
-            v.texts(None, &self.other_id);
+            v.own_texts(&self.other_id);
         });
     }
 }
@@ -99,7 +100,7 @@ struct Properties {
 impl Properties {
     /// Holds the report's properties wholly if the known ones come first, once
     /// each and in order, as in every known agent.
-    fn push(&mut self, scribe: &mut Scribe, properties: &[(&[u8], &[u8])]) {
+    fn push(&mut self, scribe: &mut Scribe<'_>, properties: &[(&[u8], &[u8])]) {
         let mut own = [None; PROPERTIES.len()];
         let mut next = 0;
         for (name, value) in properties {
@@ -160,7 +161,14 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    pub fn push(&mut self, scribe: &mut Scribe, report: Option<&Report<'_>>) {
+    /// To be called some time before `push`: there are as many API keys as apps,
+    /// and the place of this one may have left the caches.
+    pub fn prepare(&self, scribe: &Scribe<'_>, report: &Report<'_>) {
+        let key = Key::within(report.api_key, scribe.around());
+        self.api_key.values.dictionary.soon(&key);
+    }
+
+    pub fn push(&mut self, scribe: &mut Scribe<'_>, report: Option<&Report<'_>>) {
         let r = report;
         self.protocol.push(r.map(|r| r.protocol.into()));
         self.ad_flag.push(r.map(|r| r.ad_flag.into()));

@@ -2,13 +2,16 @@
 //! a Parquet column wants it. A column whose texts do not repeat, or that
 //! somebody fills with names made up to fill it, goes on without.
 
-use flurry_hints::soon;
+use flurry_hints::{scattered, soon};
 
-use super::columns::Bytes;
+use super::columns::{Bytes, room};
+use super::key::{Key, short_hash};
 
-/// A dictionary grows up to here.
+/// A dictionary grows up to here …
 const MAX_BYTES: usize = 4 << 20;
-/// From this many texts on, one in eight must have been there before.
+/// … or to so many texts.
+const MAX_TEXTS: usize = 1 << 18;
+/// From this many texts of a column on, one in eight must have been there before.
 const MIN_SHARE_AT: usize = 8_192;
 /// Texts that meet at one place of the table. Chance does not come near it at
 /// half load; whoever chooses texts for it ends the dictionary, not us.
@@ -19,82 +22,42 @@ const FIRST_SLOTS: usize = 64;
 #[derive(Debug, Default)]
 pub struct Dictionary {
     slots: Vec<Slot>,
-    /// Where each text's length stands in `plain`.
-    starts: Vec<u32>,
+    len: usize,
     /// Length (u32, little-endian) and bytes of each: plain values of Parquet.
     plain: Vec<u8>,
+    /// Takes no more, and finds none.
+    closed: bool,
 }
 
-/// All that is needed to compare a text, so that looking for one is two steps in
-/// memory and not three.
+/// All that is needed to compare a short text, in half a cache line.
 #[derive(Debug, Default, Clone, Copy)]
-#[repr(align(16))]
+#[repr(align(32))]
 struct Slot {
+    /// A short text's key. Of a longer one: its hash, and where its bytes stand in `plain`.
+    words: [u64; 3],
+    len: u32,
     /// One more than the number; 0: free.
     after: u32,
-    /// Upper half of the hash.
-    hash: u32,
-    /// Where the text's bytes stand in `plain`, and how many.
-    start: u32,
-    len: u32,
 }
 
-#[inline]
-fn mix(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    product as u64 ^ (product >> 64) as u64
-}
-
-#[inline]
-fn word(bytes: &[u8]) -> u64 {
-    match bytes.first_chunk::<8>() {
-        Some(word) => u64::from_le_bytes(*word),
-        None => 0,
-    }
-}
-
-/// Good for tables; nothing is decided by it but where a text is looked for.
-#[inline]
-fn hash(text: &[u8]) -> u64 {
-    const K: [u64; 3] = [
-        0x9E37_79B9_7F4A_7C15,
-        0xD1B5_4A32_D192_ED03,
-        0x8CB9_2BA7_2F3D_8DD7,
-    ];
-    let len = text.len();
-    let (a, b) = match text {
-        [] => (0, 0),
-        _ if len >= 8 => {
-            let mut state = K[2];
-            let mut rest = text;
-            while let Some((block, after)) = rest.split_first_chunk::<16>()
-                && !after.is_empty()
-            {
-                state = mix(word(block) ^ K[0], word(&block[8..]) ^ state);
-                rest = after;
-            }
-            let last = text
-                .last_chunk::<8>()
-                .map_or(0, |last| u64::from_le_bytes(*last));
-            (word(rest) ^ state, last ^ state.rotate_left(32))
+impl Slot {
+    fn hash(&self) -> u64 {
+        let [first, ..] = self.words;
+        match (Key {
+            len: self.len,
+            ..Key::default()
+        })
+        .is_short()
+        {
+            true => short_hash(self.words, self.len),
+            false => first,
         }
-        _ => match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-            (Some(first), Some(last)) => (
-                u32::from_le_bytes(*first).into(),
-                u32::from_le_bytes(*last).into(),
-            ),
-            _ => {
-                let byte = |place: usize| u64::from(text.get(place).copied().unwrap_or(0));
-                (byte(0) | byte(len / 2) << 8 | byte(len - 1) << 16, 0)
-            }
-        },
-    };
-    mix(a ^ K[0] ^ len as u64, b ^ K[1])
+    }
 }
 
 impl Dictionary {
     pub fn len(&self) -> usize {
-        self.starts.len()
+        self.len
     }
 
     pub fn plain(&self) -> &[u8] {
@@ -102,102 +65,132 @@ impl Dictionary {
     }
 
     pub fn memory(&self) -> usize {
-        self.plain.len() + self.slots.len() * size_of::<Slot>() + self.starts.len() * 4
+        self.plain.len() + self.slots.len() * size_of::<Slot>()
     }
 
     /// The texts in the order of their numbers.
     pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
-        self.starts.iter().map(|start| self.text(*start))
+        let mut rest = self.plain.as_slice();
+        std::iter::from_fn(move || {
+            let (len, after) = rest.split_first_chunk::<4>()?;
+            let (text, after) = after.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+            rest = after;
+            Some(text)
+        })
     }
 
-    /// The text whose length stands at `start`.
-    #[inline]
-    fn text(&self, start: u32) -> &[u8] {
-        let rest = self.plain.get(start as usize..).unwrap_or_default();
-        match rest.split_first_chunk::<4>() {
-            Some((len, rest)) => rest.get(..u32::from_le_bytes(*len) as usize),
-            None => None,
+    /// The number of a short text that is there.
+    #[inline(always)]
+    fn find(&self, key: &Key) -> Option<u32> {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut place = key.hash as usize & mask;
+        for _ in 0..MAX_PROBES {
+            let slot = self.slots.get(place)?;
+            // Without a branch but the one for all: most are found at once.
+            let differs = (slot.words[0] ^ key.words[0])
+                | (slot.words[1] ^ key.words[1])
+                | (slot.words[2] ^ key.words[2])
+                | u64::from(slot.len ^ key.len);
+            if differs == 0 && slot.after != 0 && key.is_short() {
+                return Some(slot.after - 1);
+            }
+            if slot.after == 0 {
+                return None;
+            }
+            place = (place + 1) & mask;
         }
-        .unwrap_or_default()
+        None
     }
 
     /// The number of a text; `None`: the dictionary takes no more.
     #[inline]
-    pub fn number(&mut self, text: &[u8]) -> Option<u32> {
-        let hash = hash(text);
+    pub fn number(&mut self, key: &Key, text: &[u8]) -> Option<u32> {
+        match self.find(key) {
+            None if key.is_short() => self.insert(key, text),
+            None => self.long_number(key, text),
+            found => found,
+        }
+    }
+
+    #[inline(never)]
+    fn long_number(&mut self, key: &Key, text: &[u8]) -> Option<u32> {
         let mask = self.slots.len().wrapping_sub(1);
-        let mut place = hash as usize & mask;
+        let mut place = key.hash as usize & mask;
         for _ in 0..MAX_PROBES {
             let slot = self.slots.get(place).copied().unwrap_or_default();
             let Some(number) = slot.after.checked_sub(1) else {
                 break;
             };
-            if slot.hash == (hash >> 32) as u32 && self.held(&slot) == Some(text) {
+            if slot.words.first() == key.words.first()
+                && slot.len == key.len
+                && self.held(&slot) == Some(text)
+            {
                 return Some(number);
             }
             place = (place + 1) & mask;
         }
-        self.insert(text, hash)
+        self.insert(key, text)
     }
 
-    #[inline]
+    /// The bytes of a long text.
     fn held(&self, slot: &Slot) -> Option<&[u8]> {
-        let start = slot.start as usize;
+        let [_, start, _] = slot.words;
+        let start = start as usize;
         self.plain.get(start..start + slot.len as usize)
     }
 
-    /// Texts that are about to be looked for: what of the table has left the
-    /// caches is fetched for all of them at once, not for each in turn.
+    /// A text that will be looked for soon: the place in the table where it may
+    /// be is fetched while something else is done.
     #[inline]
-    fn warm<'t>(&self, texts: impl Iterator<Item = &'t [u8]>) {
-        let mask = self.slots.len().wrapping_sub(1);
-        for text in texts {
-            soon(&self.slots, hash(text) as usize & mask);
-        }
+    pub fn soon(&self, key: &Key) {
+        soon(
+            &self.slots,
+            key.hash as usize & self.slots.len().wrapping_sub(1),
+        );
     }
 
     #[cold]
     #[inline(never)]
-    fn insert(&mut self, text: &[u8], hash: u64) -> Option<u32> {
-        if self.plain.len() + text.len() + 4 > MAX_BYTES {
+    fn insert(&mut self, key: &Key, text: &[u8]) -> Option<u32> {
+        if self.closed || self.plain.len() + text.len() + 4 > MAX_BYTES || self.len >= MAX_TEXTS {
             return None;
         }
-        if (self.len() + 1) * 2 > self.slots.len() {
+        if (self.len + 1) * 2 > self.slots.len() {
             self.grow()?;
         }
-        let (number, start) = (self.len() as u32, self.plain.len() as u32);
-        place(&mut self.slots, slot(number, start, text, hash), hash)?;
-        self.starts.push(start);
-        self.plain
-            .extend_from_slice(&(text.len() as u32).to_le_bytes());
+        let words = match key.words {
+            [hash, ..] if !key.is_short() => [hash, self.plain.len() as u64 + 4, 0],
+            words => words,
+        };
+        let number = self.len as u32;
+        let slot = Slot {
+            words,
+            len: key.len,
+            after: number + 1,
+        };
+        place(&mut self.slots, slot, key.hash)?;
+        self.plain.extend_from_slice(&key.len.to_le_bytes());
         self.plain.extend_from_slice(text);
+        self.len += 1;
         Some(number)
     }
 
     fn grow(&mut self) -> Option<()> {
-        let mut slots = vec![Slot::default(); (self.slots.len() * 2).max(FIRST_SLOTS)];
-        for (number, start) in (0..).zip(&self.starts) {
-            let text = self.text(*start);
-            let hash = hash(text);
-            place(&mut slots, slot(number, *start, text, hash), hash)?;
+        let count = (self.slots.len() * 2).max(FIRST_SLOTS);
+        let mut slots = Vec::with_capacity(count);
+        scattered(slots.spare_capacity_mut());
+        slots.resize(count, Slot::default());
+        for slot in self.slots.iter().filter(|slot| slot.after != 0) {
+            place(&mut slots, *slot, slot.hash())?;
         }
         self.slots = slots;
         Some(())
     }
 
-    /// Texts are only looked up from now on.
+    /// No text is looked up from now on; those that are there remain.
     fn close(&mut self) {
         self.slots = Vec::new();
-    }
-}
-
-/// Of the text whose length stands at `start`.
-fn slot(number: u32, start: u32, text: &[u8], hash: u64) -> Slot {
-    Slot {
-        after: number + 1,
-        hash: (hash >> 32) as u32,
-        start: start + 4,
-        len: text.len() as u32,
+        self.closed = true;
     }
 }
 
@@ -216,39 +209,48 @@ fn place(slots: &mut [Slot], new: Slot, hash: u64) -> Option<()> {
     None
 }
 
-/// A column of texts or byte strings that mostly repeat.
+/// A column of texts or byte strings that mostly repeat, in numbers of a dictionary.
 #[derive(Debug, Default)]
-pub struct Texts {
-    pub dictionary: Dictionary,
+pub struct Numbered {
     /// A number a value, up to where the dictionary was given up.
     pub numbers: Vec<u32>,
     /// The values from there on, if it was.
     pub rest: Option<Bytes>,
 }
 
-impl Texts {
-    #[inline]
-    pub fn push(&mut self, text: &[u8]) {
+impl Numbered {
+    pub fn push(&mut self, dictionary: &mut Dictionary, key: &Key, text: &[u8]) {
         if let Some(rest) = &mut self.rest {
             rest.push(text);
             return;
         }
-        match self.dictionary.number(text) {
+        match dictionary.number(key, text) {
             Some(number) => {
                 self.numbers.push(number);
                 if self.numbers.len() == MIN_SHARE_AT {
-                    self.weigh();
+                    self.weigh(dictionary);
                 }
             }
-            None => self.give_up(text),
+            None => self.give_up(dictionary, text),
         }
     }
 
-    /// To be called with the texts that are about to be pushed, where they are many.
+    /// As `push`, of several texts.
     #[inline]
-    pub fn warm<'t>(&self, texts: impl Iterator<Item = &'t [u8]>) {
-        if self.rest.is_none() {
-            self.dictionary.warm(texts);
+    pub fn extend<'t>(
+        &mut self,
+        dictionary: &mut Dictionary,
+        keys: &[Key],
+        texts: impl Iterator<Item = &'t [u8]>,
+    ) {
+        room(&mut self.numbers, keys.len());
+        for (key, text) in keys.iter().zip(texts) {
+            match dictionary.find(key) {
+                Some(number) if self.rest.is_none() && self.numbers.len() >= MIN_SHARE_AT => {
+                    self.numbers.push(number);
+                }
+                _ => self.push(dictionary, key, text),
+            }
         }
     }
 
@@ -262,16 +264,16 @@ impl Texts {
     }
 
     #[cold]
-    fn weigh(&mut self) {
-        if self.dictionary.len() > MIN_SHARE_AT / 8 * 7 {
-            self.dictionary.close();
+    fn weigh(&mut self, dictionary: &mut Dictionary) {
+        if dictionary.len() > MIN_SHARE_AT / 8 * 7 {
+            dictionary.close();
             self.rest = Some(Bytes::default());
         }
     }
 
     #[cold]
-    fn give_up(&mut self, text: &[u8]) {
-        self.dictionary.close();
+    fn give_up(&mut self, dictionary: &mut Dictionary, text: &[u8]) {
+        dictionary.close();
         self.rest.get_or_insert_default().push(text);
     }
 
@@ -280,8 +282,25 @@ impl Texts {
     }
 
     pub fn memory(&self) -> usize {
-        let rest = self.rest.as_ref().map_or(0, Bytes::memory);
-        self.dictionary.memory() + self.numbers.len() * 4 + rest
+        self.numbers.len() * 4 + self.rest.as_ref().map_or(0, Bytes::memory)
+    }
+}
+
+/// A column with a dictionary of its own.
+#[derive(Debug, Default)]
+pub struct Texts {
+    pub dictionary: Dictionary,
+    pub column: Numbered,
+}
+
+impl Texts {
+    #[inline]
+    pub fn push(&mut self, key: &Key, text: &[u8]) {
+        self.column.push(&mut self.dictionary, key, text);
+    }
+
+    pub fn len(&self) -> usize {
+        self.column.len()
     }
 }
 
@@ -291,8 +310,9 @@ mod tests {
 
     fn values(texts: &Texts) -> Vec<Vec<u8>> {
         let dictionary: Vec<_> = texts.dictionary.texts().collect();
-        let rest = texts.rest.as_ref();
+        let rest = texts.column.rest.as_ref();
         let numbered = texts
+            .column
             .numbers
             .iter()
             .map(|n| dictionary[*n as usize].to_vec());
@@ -313,7 +333,7 @@ mod tests {
                     if let Some(byte) = text.last_mut() {
                         *byte = last;
                     }
-                    texts.push(&text);
+                    texts.push(&Key::of(&text), &text);
                     expected.push(text);
                 }
             }
@@ -326,8 +346,10 @@ mod tests {
     fn a_dictionary_ends_where_nothing_repeats() {
         let mut texts = Texts::default();
         let expected: Vec<_> = (0..20_000u32).map(|n| n.to_string().into_bytes()).collect();
-        expected.iter().for_each(|text| texts.push(text));
-        assert_eq!(texts.numbers.len(), MIN_SHARE_AT);
+        expected
+            .iter()
+            .for_each(|text| texts.push(&Key::of(text), text));
+        assert_eq!(texts.column.numbers.len(), MIN_SHARE_AT);
         assert_eq!(values(&texts), expected);
         assert_eq!(texts.len(), 20_000);
     }
@@ -340,19 +362,60 @@ mod tests {
             let mut text = vec![b'.'; 1_000];
             text.extend_from_slice(&n.to_le_bytes());
             for _ in 0..2 {
-                texts.push(&text);
+                texts.push(&Key::of(&text), &text);
                 expected.push(text.clone());
             }
         }
         assert!(texts.dictionary.plain().len() <= MAX_BYTES);
-        assert!(texts.dictionary.len() > 4_000 && texts.rest.is_some());
+        assert!(texts.dictionary.len() > 4_000 && texts.column.rest.is_some());
         assert_eq!(values(&texts), expected);
+    }
+
+    #[test]
+    fn a_dictionary_ends_at_its_number_of_texts() {
+        let mut dictionary = Dictionary::default();
+        for n in 0..MAX_TEXTS as u32 {
+            let text = n.to_le_bytes();
+            assert_eq!(dictionary.number(&Key::of(&text), &text), Some(n));
+        }
+        assert_eq!(dictionary.number(&Key::of(b"more"), b"more"), None);
+        assert_eq!(
+            dictionary.number(&Key::of(&[7, 0, 0, 0]), &[7, 0, 0, 0]),
+            Some(7)
+        );
+        assert_eq!(dictionary.texts().count(), MAX_TEXTS);
+    }
+
+    #[test]
+    fn two_columns_share_a_dictionary_and_its_end() {
+        let (mut dictionary, mut one, mut two) = Default::default();
+        let (dictionary, one, two): (&mut Dictionary, &mut Numbered, &mut Numbered) =
+            (&mut dictionary, &mut one, &mut two);
+        for text in [&b"a"[..], b"b", b"a"] {
+            one.push(dictionary, &Key::of(text), text);
+            two.push(dictionary, &Key::of(text), text);
+        }
+        assert_eq!(
+            (&one.numbers, &two.numbers),
+            (&vec![0, 1, 0], &vec![0, 1, 0])
+        );
+        let long = vec![0; MAX_BYTES];
+        two.push(dictionary, &Key::of(&long), &long);
+        one.push(dictionary, &Key::of(b"a"), b"a");
+        one.push_absent();
+        let rest = |column: &Numbered| column.rest.as_ref().map_or(0, Bytes::len);
+        assert_eq!((one.numbers.len(), rest(one)), (3, 2));
+        assert_eq!((two.numbers.len(), rest(two)), (3, 1));
+        assert_eq!(dictionary.texts().collect::<Vec<_>>(), [b"a", b"b"]);
     }
 
     #[test]
     fn a_dictionary_ends_where_texts_were_chosen_to_meet() {
         let mut slots = vec![Slot::default(); 1024];
-        let new = slot(1, 0, b"text", 7);
+        let new = Slot {
+            after: 1,
+            ..Slot::default()
+        };
         for _ in 0..MAX_PROBES {
             assert!(place(&mut slots, new, 7).is_some());
         }

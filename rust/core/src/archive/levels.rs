@@ -34,6 +34,8 @@ pub enum Picks<'a> {
     All,
     /// These places.
     Some(&'a [u32]),
+    /// So many of them, of a column that keeps nothing else.
+    Dense(usize),
 }
 
 impl Scope {
@@ -58,38 +60,45 @@ impl Scope {
         let empty_def = self.max_def + u8::from(present.is_some());
         let (max_rep, max_def) = (self.max_rep + 1, empty_def + 1);
         let range = end(self.range.start)..end(self.range.end);
-        let room = self.entries() + range.len();
-        let (mut rep, mut def) = (Vec::with_capacity(room), Vec::with_capacity(room));
+        let (mut rep, mut def);
         if range.is_empty() && present.is_none() {
             // No list has an element: an empty list looks like its parent.
-            rep.extend_from_slice(&self.rep);
-            def.extend_from_slice(&self.def);
+            rep = self.rep.clone();
+            def = self.def.clone();
         } else {
+            // All elements are alike but for the first of a list, so that only
+            // those are written one by one.
+            rep = vec![max_rep; self.entries() + range.len()];
+            def = vec![max_def; self.entries() + range.len()];
+            let ends = ends.0.get(self.range.start + 1..=self.range.end);
+            let mut ends = ends.unwrap_or_default().iter();
             let mut slot = self.range.start;
             let mut start = range.start;
+            let mut at = 0;
             for (parent_rep, parent_def) in self.rep.iter().zip(&self.def) {
-                rep.push(*parent_rep);
+                let (Some(first_rep), Some(first_def)) = (rep.get_mut(at), def.get_mut(at)) else {
+                    break; // lists that end before they begin: no builder makes them
+                };
+                *first_rep = *parent_rep;
                 if *parent_def < self.slot_def {
-                    def.push(*parent_def);
+                    *first_def = *parent_def;
+                    at += 1;
                     continue;
                 }
-                let stop = end(slot + 1);
-                let elements = stop - start;
+                let stop = ends.next().map_or(start, |end| *end as usize);
+                let elements = stop.saturating_sub(start);
                 if *parent_def < self.max_def {
-                    def.push(*parent_def);
+                    *first_def = *parent_def;
                 } else if elements == 0 {
                     let absent = present.is_some_and(|present| !present.get(slot));
-                    def.push(empty_def - u8::from(absent));
-                } else {
-                    def.push(max_def);
-                    for _ in 1..elements {
-                        rep.push(max_rep);
-                        def.push(max_def);
-                    }
+                    *first_def = empty_def - u8::from(absent);
                 }
+                at += elements.max(1);
                 slot += 1;
                 start = stop;
             }
+            rep.truncate(at);
+            def.truncate(at);
         }
         Self {
             range,
@@ -107,7 +116,8 @@ impl Scope {
     pub fn group(&self, present: &Presence) -> Self {
         let mut def = Vec::with_capacity(self.entries());
         let mut picks = Vec::new();
-        let all = self.nullable(present, &mut def, &mut picks);
+        let count = self.nullable::<true>(present, &mut def, &mut picks);
+        let all = count == self.range.len();
         Self {
             range: self.range.clone(),
             rep: self.rep.clone(),
@@ -127,29 +137,39 @@ impl Scope {
         self
     }
 
-    /// Definition levels of a column with nulls, and the places that are there;
-    /// says whether that is every place of the range (then `picks` is void).
-    fn nullable(&self, present: &Presence, def: &mut Vec<u8>, picks: &mut Vec<u32>) -> bool {
-        let mut slot = self.range.start;
-        for level in &self.def {
-            let mut level = *level;
-            if level >= self.slot_def {
-                if level == self.max_def && present.get(slot) {
-                    level += 1;
-                    picks.push(slot as u32);
-                }
-                slot += 1;
-            }
-            def.push(level);
+    /// Definition levels of a column with nulls, the number of places that are
+    /// there, and, if asked for, which.
+    fn nullable<const PICKS: bool>(
+        &self,
+        present: &Presence,
+        def: &mut Vec<u8>,
+        picks: &mut Vec<u32>,
+    ) -> usize {
+        // No branch: which are there is anybody's guess.
+        if PICKS {
+            picks.resize(self.entries(), 0);
         }
-        picks.len() == self.range.len()
+        let (mut slot, mut count) = (self.range.start, 0);
+        def.extend(self.def.iter().map(|level| {
+            let there = (*level == self.max_def) & present.get(slot);
+            if PICKS && let Some(place) = picks.get_mut(count) {
+                *place = slot as u32;
+            }
+            count += usize::from(there);
+            slot += usize::from(*level >= self.slot_def);
+            level + u8::from(there)
+        }));
+        picks.truncate(count);
+        count
     }
 
     /// Writes the levels of a column of this scope to `out`. The places of its
     /// values are `Picks`; `own` is where they are put if they are its own.
+    /// `dense`: it keeps no value for what is not there.
     pub fn write<'a>(
         &'a mut self,
         present: Option<&Presence>,
+        dense: bool,
         own: &'a mut Vec<u32>,
         out: &mut Vec<u8>,
     ) -> Picks<'a> {
@@ -171,19 +191,30 @@ impl Scope {
                 encode(&def, greatest)
             });
             out.extend_from_slice(bytes);
-            return Picks::All;
+            return if dense {
+                Picks::Dense(there)
+            } else {
+                Picks::All
+            };
         }
         if there == 0 {
             let bytes = self
                 .void_bytes
                 .get_or_insert_with(|| encode(&self.def, greatest));
             out.extend_from_slice(bytes);
-            return Picks::Some(own);
+            return Picks::Some(own); // none
         }
         let mut def = Vec::with_capacity(self.entries());
-        let all = self.nullable(present, &mut def, own);
+        let count = match dense {
+            true => self.nullable::<false>(present, &mut def, own),
+            false => self.nullable::<true>(present, &mut def, own),
+        };
         write_levels(&def, greatest, out);
-        if all { Picks::All } else { Picks::Some(own) }
+        match count {
+            _ if dense => Picks::Dense(count),
+            _ if count == self.range.len() => Picks::All,
+            _ => Picks::Some(own),
+        }
     }
 }
 

@@ -2,9 +2,26 @@
 
 use super::columns::Ends;
 use super::intern::Texts;
+use super::key::Key;
 use super::scribe::Scribe;
 use super::visit::Visitor;
 use crate::report::{Report, Span, Text, slice};
+
+/// Of the texts of pairs.
+#[derive(Debug, Default)]
+pub struct PairKeys {
+    names: Vec<Key>,
+    values: Vec<Key>,
+}
+
+impl PairKeys {
+    pub fn clear(&mut self, kept: usize) {
+        for keys in [&mut self.names, &mut self.values] {
+            keys.clear();
+            keys.shrink_to(kept);
+        }
+    }
+}
 
 /// `list<struct<name, value>>`
 #[derive(Debug, Default)]
@@ -17,15 +34,43 @@ pub struct PairLists {
 impl PairLists {
     /// One element of the list that `close` will end.
     #[inline]
-    pub fn push(&mut self, scribe: &mut Scribe, (name, value): (Text<'_>, Text<'_>)) {
+    pub fn push(&mut self, scribe: &mut Scribe<'_>, (name, value): (Text<'_>, Text<'_>)) {
         scribe.text(&mut self.names, name);
         scribe.text(&mut self.values, value);
     }
 
-    /// To be called with the pairs that are about to be pushed, where they are many.
+    /// The keys of pairs that will be pushed soon.
     #[inline]
-    pub fn warm(&self, pairs: &[(Text<'_>, Text<'_>)]) {
-        self.values.warm(pairs.iter().map(|(_, value)| *value));
+    pub fn prepare(&self, pairs: &[(Text<'_>, Text<'_>)], around: &[u8], keys: &mut PairKeys) {
+        let names = pairs.iter().map(|(name, _)| Key::within(name, around));
+        keys.names.extend(names);
+        keys.values.extend(pairs.iter().map(|(_, value)| {
+            let key = Key::within(value, around);
+            self.values.dictionary.soon(&key);
+            key
+        }));
+    }
+
+    /// Pairs of several lists that are shown as they stand, `span` of those that
+    /// were prepared; `ends` is where the lists end in them.
+    #[inline]
+    pub fn extend(
+        &mut self,
+        keys: &PairKeys,
+        pairs: &[(Text<'_>, Text<'_>)],
+        span: &Span,
+        ends: impl Iterator<Item = u32>,
+    ) {
+        let before = self.names.len();
+        let pairs = slice(pairs, span);
+        let Texts { dictionary, column } = &mut self.names;
+        let names = pairs.iter().map(|(name, _)| *name);
+        column.extend(dictionary, slice(&keys.names, span), names);
+        let Texts { dictionary, column } = &mut self.values;
+        let values = pairs.iter().map(|(_, value)| *value);
+        column.extend(dictionary, slice(&keys.values, span), values);
+        self.ends
+            .extend(ends.map(|end| before + (end - span.start) as usize));
     }
 
     #[inline]
@@ -34,7 +79,7 @@ impl PairLists {
     }
 
     #[inline]
-    pub fn push_list(&mut self, scribe: &mut Scribe, pairs: &[(Text<'_>, Text<'_>)]) {
+    pub fn push_list(&mut self, scribe: &mut Scribe<'_>, pairs: &[(Text<'_>, Text<'_>)]) {
         for pair in pairs {
             self.push(scribe, *pair);
         }
@@ -43,8 +88,8 @@ impl PairLists {
 
     pub fn visit(&self, visitor: &mut impl Visitor) {
         visitor.list(None, &self.ends, |v| {
-            v.texts(None, &self.names);
-            v.texts(None, &self.values);
+            v.own_texts(&self.names);
+            v.own_texts(&self.values);
         });
     }
 }
@@ -61,7 +106,7 @@ pub struct ValueLists {
 impl ValueLists {
     pub fn push_list(
         &mut self,
-        scribe: &mut Scribe,
+        scribe: &mut Scribe<'_>,
         report: Option<&Report<'_>>,
         entries: &[(Text<'_>, Span)],
     ) {
@@ -77,8 +122,8 @@ impl ValueLists {
 
     pub fn visit(&self, visitor: &mut impl Visitor) {
         visitor.list(None, &self.ends, |v| {
-            v.texts(None, &self.names);
-            v.list(None, &self.value_ends, |v| v.texts(None, &self.values));
+            v.own_texts(&self.names);
+            v.list(None, &self.value_ends, |v| v.own_texts(&self.values));
         });
     }
 }
@@ -94,7 +139,7 @@ pub struct OriginLists {
 impl OriginLists {
     pub fn push_list(
         &mut self,
-        scribe: &mut Scribe,
+        scribe: &mut Scribe<'_>,
         report: Option<&Report<'_>>,
         entries: &[(Text<'_>, Span)],
     ) {
@@ -108,7 +153,7 @@ impl OriginLists {
 
     pub fn visit(&self, visitor: &mut impl Visitor) {
         visitor.list(None, &self.ends, |v| {
-            v.texts(None, &self.names);
+            v.own_texts(&self.names);
             self.pairs.visit(v);
         });
     }

@@ -7,10 +7,11 @@ use arrow_array::ArrowPrimitiveType;
 
 use super::build::Rows;
 use super::columns::{Bytes, Ends};
-use super::intern::Texts;
+use super::intern::{Dictionary, Numbered};
 use super::levels::{Picks, Scope};
 use super::policy::Policy;
 use super::presence::{Bits, Presence};
+use super::rank;
 use super::visit::{Number, Visitor};
 use crate::parquet::bloom::Bloom;
 use crate::parquet::chunk::{Bounds, Chunk, Encoding, PageFacts, Press};
@@ -27,7 +28,7 @@ pub fn chunks(
 ) -> Result<Vec<Chunk>, ParquetError> {
     let columns = policies.iter().map(|policy| Column {
         chunk: Chunk::new(policy.compressed),
-        numbers: NumberDictionary::default(),
+        ..Column::default()
     });
     let mut pages = Pages {
         policies,
@@ -73,6 +74,10 @@ pub fn chunks(
 struct Column {
     chunk: Chunk,
     numbers: NumberDictionary,
+    /// Values of pages before, of a column that keeps only what is there.
+    taken: usize,
+    /// The numbers that a dictionary's texts have in pages, if others than their own.
+    ranks: Option<Vec<u32>>,
 }
 
 /// Different numbers of a column, numbered as they came.
@@ -157,9 +162,10 @@ impl Pages<'_> {
     fn page(
         &mut self,
         present: Option<&Presence>,
+        dense: bool,
         body: impl FnOnce(
             &Policy,
-            &mut NumberDictionary,
+            &mut Column,
             &mut Scratch,
             &Range<usize>,
             &Picks<'_>,
@@ -179,14 +185,14 @@ impl Pages<'_> {
         self.raw.clear();
         let entries = scope.entries();
         let range = scope.range.clone();
-        let picks = scope.write(present, &mut self.picks, &mut self.raw);
+        let picks = scope.write(present, dense, &mut self.picks, &mut self.raw);
         let Body {
             encoding,
             values,
             bounds,
         } = body(
             policy,
-            &mut column.numbers,
+            column,
             &mut self.scratch,
             &range,
             &picks,
@@ -222,6 +228,7 @@ fn places(range: &Range<usize>, picks: &Picks<'_>, mut each: impl FnMut(usize)) 
     match picks {
         Picks::All => range.clone().for_each(each),
         Picks::Some(picks) => picks.iter().for_each(|place| each(*place as usize)),
+        Picks::Dense(_) => {} // numbers alone, which go by their count
     }
 }
 
@@ -243,48 +250,63 @@ impl Visitor for Pages<'_> {
         values: &[T::Native],
     ) {
         let width = <T::Native as Number>::WIDTH;
-        self.page(present, |policy, dictionary, scratch, range, picks, out| {
-            let numbers = &mut scratch.numbers;
-            numbers.clear();
-            match picks {
-                Picks::All => {
-                    let values = values.get(range.clone()).unwrap_or_default();
-                    numbers.extend(values.iter().map(|value| value.bits()));
+        let dense = present.is_some();
+        self.page(
+            present,
+            dense,
+            |policy, column, scratch, range, picks, out| {
+                let numbers = &mut scratch.numbers;
+                numbers.clear();
+                match picks {
+                    Picks::Dense(count) => {
+                        let values = values.get(column.taken..column.taken + count);
+                        let values = values.unwrap_or_default();
+                        numbers.extend(values.iter().map(|value| value.bits()));
+                        column.taken += count;
+                    }
+                    Picks::All => {
+                        let values = values.get(range.clone()).unwrap_or_default();
+                        numbers.extend(values.iter().map(|value| value.bits()));
+                    }
+                    Picks::Some(picks) => numbers.extend(picks.iter().map(|place| {
+                        let value = values.get(*place as usize);
+                        value.map_or(0, |value| value.bits())
+                    })),
                 }
-                Picks::Some(picks) => numbers.extend(picks.iter().map(|place| {
-                    let value = values.get(*place as usize);
-                    value.map_or(0, |value| value.bits())
-                })),
-            }
-            let bounds = match (
-                policy.statistics,
-                numbers.iter().min(),
-                numbers.iter().max(),
-            ) {
-                (true, Some(least), Some(most)) => Some(Bounds::Numbers(*least, *most)),
-                _ => None,
-            };
-            let wide = width == 8 && !policy.constant;
-            let float = T::DATA_TYPE.is_floating();
-            let encoding = if policy.random || float {
-                plain(numbers, width, out);
-                Encoding::Plain
-            } else if wide {
-                delta::numbers(numbers, out);
-                Encoding::Delta
-            } else {
-                number_page(numbers, width, dictionary, &mut scratch.ids, out)
-            };
-            Body {
-                encoding,
-                values: numbers.len(),
-                bounds,
-            }
-        });
+                let bounds = match (
+                    policy.statistics,
+                    numbers.iter().min(),
+                    numbers.iter().max(),
+                ) {
+                    (true, Some(least), Some(most)) => Some(Bounds::Numbers(*least, *most)),
+                    _ => None,
+                };
+                let wide = width == 8 && !policy.constant;
+                let float = T::DATA_TYPE.is_floating();
+                let encoding = if policy.random || float {
+                    plain(numbers, width, out);
+                    Encoding::Plain
+                } else if wide {
+                    if policy.whole_bytes {
+                        delta::numbers_in_bytes(numbers, out);
+                    } else {
+                        delta::numbers(numbers, out);
+                    }
+                    Encoding::Delta
+                } else {
+                    number_page(numbers, width, &mut column.numbers, &mut scratch.ids, out)
+                };
+                Body {
+                    encoding,
+                    values: numbers.len(),
+                    bounds,
+                }
+            },
+        );
     }
 
     fn flags(&mut self, present: Option<&Presence>, values: &Bits) {
-        self.page(present, |_, _, _, range, picks, out| {
+        self.page(present, false, |_, _, _, range, picks, out| {
             let (mut byte, mut count) = (0u8, 0usize);
             places(range, picks, |place| {
                 byte |= u8::from(values.get(place)) << (count % 8);
@@ -305,68 +327,91 @@ impl Visitor for Pages<'_> {
         });
     }
 
-    fn texts(&mut self, present: Option<&Presence>, values: &Texts) {
-        self.page(present, |policy, _, scratch, range, picks, out| {
-            let numbered = values.numbers.len();
-            let dictionary = range.end <= numbered;
-            // Texts by place are needed only in the two rare cases.
-            let texts: Vec<&[u8]> = if policy.statistics || !dictionary {
-                values.dictionary.texts().collect()
-            } else {
-                Vec::new()
-            };
-            let text = |place: usize| match values.numbers.get(place) {
-                Some(number) => texts.get(*number as usize).copied().unwrap_or_default(),
-                None => values
-                    .rest
-                    .as_ref()
-                    .map_or(&[][..], |rest| rest.get(place - numbered)),
-            };
-            let bounds = policy
-                .statistics
-                .then(|| text_bounds(range, picks, text))
-                .flatten();
-            if !dictionary {
-                let values = text_page(range, picks, text, &mut scratch.numbers, out);
-                return Body {
-                    encoding: Encoding::DeltaLength,
-                    values,
-                    bounds,
-                };
-            }
-            let ids = match picks {
-                Picks::All => values.numbers.get(range.clone()).unwrap_or_default(),
-                Picks::Some(picks) => {
-                    let number = |place: &u32| values.numbers.get(*place as usize).copied();
-                    scratch.ids.clear();
-                    scratch
-                        .ids
-                        .extend(picks.iter().map(|place| number(place).unwrap_or(0)));
-                    &scratch.ids
+    fn texts(&mut self, present: Option<&Presence>, dictionary: &Dictionary, values: &Numbered) {
+        self.page(
+            present,
+            false,
+            |policy, column, scratch, range, picks, out| {
+                let numbered = values.numbers.len();
+                if policy.ranked && range.start == 0 {
+                    column.ranks = rank::ranks(dictionary, &values.numbers);
                 }
-            };
-            // A chunk of nulls alone has no dictionary to refer to.
-            let encoding = if values.dictionary.len() == 0 {
-                Encoding::Plain
-            } else {
-                bits::indices(ids, out);
-                Encoding::Dictionary
-            };
-            Body {
-                encoding,
-                values: ids.len(),
-                bounds,
-            }
-        });
+                let by_number = range.end <= numbered;
+                // Texts by place are needed only in the two rare cases.
+                let texts: Vec<&[u8]> = if policy.statistics || !by_number {
+                    dictionary.texts().collect()
+                } else {
+                    Vec::new()
+                };
+                let text = |place: usize| match values.numbers.get(place) {
+                    Some(number) => texts.get(*number as usize).copied().unwrap_or_default(),
+                    None => values
+                        .rest
+                        .as_ref()
+                        .map_or(&[][..], |rest| rest.get(place - numbered)),
+                };
+                let bounds = policy
+                    .statistics
+                    .then(|| text_bounds(range, picks, text))
+                    .flatten();
+                if !by_number {
+                    let values = text_page(range, picks, text, &mut scratch.numbers, out);
+                    return Body {
+                        encoding: Encoding::DeltaLength,
+                        values,
+                        bounds,
+                    };
+                }
+                let all = values.numbers.get(range.clone()).unwrap_or_default();
+                let number = |place: usize| values.numbers.get(place).copied().unwrap_or(0);
+                let ids = &mut scratch.ids;
+                ids.clear();
+                let ids = match (&column.ranks, picks) {
+                    (None, Picks::All) => all,
+                    (Some(ranks), Picks::All) => {
+                        let rank = |number: &u32| ranks.get(*number as usize).copied();
+                        ids.extend(all.iter().map(|number| rank(number).unwrap_or(0)));
+                        ids
+                    }
+                    (ranks, _) => {
+                        let rank = |number: u32| match ranks {
+                            Some(ranks) => ranks.get(number as usize).copied().unwrap_or(0),
+                            None => number,
+                        };
+                        places(range, picks, |place| ids.push(rank(number(place))));
+                        ids
+                    }
+                };
+                // A chunk of nulls alone has no dictionary to refer to.
+                let encoding = if dictionary.len() == 0 {
+                    Encoding::Plain
+                } else {
+                    bits::indices(ids, out);
+                    Encoding::Dictionary
+                };
+                Body {
+                    encoding,
+                    values: ids.len(),
+                    bounds,
+                }
+            },
+        );
     }
 
     fn bytes(&mut self, present: Option<&Presence>, values: &Bytes) {
-        self.page(present, |policy, _, scratch, range, picks, out| {
+        self.page(present, false, |policy, _, scratch, range, picks, out| {
             let text = |place: usize| values.get(place);
             let bounds = policy
                 .statistics
                 .then(|| text_bounds(range, picks, text))
                 .flatten();
+            if policy.prefixed {
+                return Body {
+                    encoding: Encoding::DeltaStrings,
+                    values: prefixed_page(range, picks, text, &mut scratch.numbers, out),
+                    bounds,
+                };
+            }
             let count = match picks {
                 Picks::All => {
                     let ends = values.ends.get(range.start..=range.end).unwrap_or_default();
@@ -382,7 +427,7 @@ impl Visitor for Pages<'_> {
                     }
                     scratch.numbers.len()
                 }
-                Picks::Some(_) => text_page(range, picks, text, &mut scratch.numbers, out),
+                _ => text_page(range, picks, text, &mut scratch.numbers, out),
             };
             Body {
                 encoding: Encoding::DeltaLength,
@@ -460,6 +505,39 @@ fn text_page<'v>(
     lengths.len()
 }
 
+/// How much of the value before each begins with, then what is left of it as in
+/// `text_page`; the number of values.
+fn prefixed_page<'v>(
+    range: &Range<usize>,
+    picks: &Picks<'_>,
+    text: impl Fn(usize) -> &'v [u8],
+    lengths: &mut Vec<i64>,
+    out: &mut Vec<u8>,
+) -> usize {
+    lengths.clear();
+    let mut before: &[u8] = &[];
+    places(range, picks, |place| {
+        let text = text(place);
+        let same = text.iter().zip(before).take_while(|(a, b)| a == b);
+        lengths.push(same.count() as i64);
+        before = text;
+    });
+    delta::numbers(lengths, out);
+    let mut suffixes = Vec::with_capacity(lengths.len());
+    let mut prefixes = lengths.iter();
+    places(range, picks, |place| {
+        let prefix = prefixes.next().map_or(0, |length| *length as usize);
+        suffixes.push(text(place).get(prefix..).unwrap_or_default());
+    });
+    lengths.clear();
+    lengths.extend(suffixes.iter().map(|suffix| suffix.len() as i64));
+    delta::numbers(lengths, out);
+    suffixes
+        .iter()
+        .for_each(|suffix| out.extend_from_slice(suffix));
+    suffixes.len()
+}
+
 fn text_bounds<'v>(
     range: &Range<usize>,
     picks: &Picks<'_>,
@@ -519,9 +597,8 @@ impl Visitor for Closing<'_> {
         self.leaf(|_, _, _| Ok(()));
     }
 
-    fn texts(&mut self, _: Option<&Presence>, values: &Texts) {
+    fn texts(&mut self, _: Option<&Presence>, dictionary: &Dictionary, values: &Numbered) {
         self.leaf(|policy, column, press| {
-            let dictionary = &values.dictionary;
             if policy.bloom {
                 let rest = values.rest.as_ref();
                 let others = rest.map_or(0, Bytes::len);
@@ -535,8 +612,14 @@ impl Visitor for Closing<'_> {
             if !column.chunk.uses_dictionary() {
                 return Ok(());
             }
-            let (plain, len) = (dictionary.plain(), dictionary.len());
-            column.chunk.set_dictionary(press, plain, len)
+            let len = dictionary.len();
+            match &column.ranks {
+                Some(ranks) => {
+                    let plain = rank::plain(dictionary, ranks);
+                    column.chunk.set_dictionary(press, &plain, len)
+                }
+                None => column.chunk.set_dictionary(press, dictionary.plain(), len),
+            }
         });
     }
 

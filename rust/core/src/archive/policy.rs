@@ -7,6 +7,8 @@ use crate::parquet::schema::leaves;
 const CONSTANT: [&str; 2] = ["ad_cache_ms", "pause_ms"];
 /// Random bits: no encoding and no compressor gains anything.
 const RANDOM: [&str; 3] = ["imei_sha1", "crc32c", "fingerprint"];
+/// Differences that are packed as tightly as they get.
+const PACKED: [&str; 1] = ["first_session_start"];
 /// Where minima and maxima let a reader skip pages and row groups.
 const STATISTICS: [&str; 5] = [
     "offset",
@@ -14,6 +16,17 @@ const STATISTICS: [&str; 5] = [
     "api_key",
     "device_id",
     "reported_at",
+];
+/// Texts that do not repeat, but begin alike.
+const PREFIXED: [&str; 1] = ["device_id"];
+/// Times most of whose differences are of one size: in whole bytes those above
+/// the lowest are nearly alike, which Zstandard sees.
+const WHOLE_BYTES: [&str; 4] = ["offset_ms", "reported_at", "session_start", "start"];
+/// Texts of many apps, of which few make up most values.
+const RANKED: [&str; 3] = [
+    "event_counts.list.element.name",
+    "events.list.element.name",
+    "params.list.element.value",
 ];
 /// Looked up by equality.
 const BLOOM: [&str; 2] = ["api_key", "device_id"];
@@ -26,6 +39,11 @@ pub struct Policy {
     /// 64-bit numbers as a dictionary, not as differences.
     pub constant: bool,
     pub random: bool,
+    pub prefixed: bool,
+    /// Differences of times, wider than they need be.
+    pub whole_bytes: bool,
+    /// The dictionary begins with what is frequent.
+    pub ranked: bool,
     pub statistics: bool,
     pub bloom: bool,
 }
@@ -37,9 +55,12 @@ pub fn policies() -> Vec<Policy> {
         let top = leaf.path.len() == 1;
         Policy {
             name: leaf.dotted(),
-            compressed: !RANDOM.contains(&last),
+            compressed: !RANDOM.contains(&last) && !PACKED.contains(&last),
             constant: CONSTANT.contains(&last),
             random: RANDOM.contains(&last),
+            prefixed: PREFIXED.contains(&last),
+            whole_bytes: WHOLE_BYTES.contains(&last),
+            ranked: RANKED.iter().any(|end| leaf.dotted().ends_with(end)),
             statistics: top && STATISTICS.contains(&last),
             bloom: top && BLOOM.contains(&last),
         }

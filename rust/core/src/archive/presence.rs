@@ -22,6 +22,27 @@ impl Bits {
         self.len += 1;
     }
 
+    #[inline]
+    fn extend(&mut self, bits: impl Iterator<Item = bool>) {
+        let mut place = self.len % 64;
+        let mut word = match place {
+            0 => 0,
+            _ => self.words.pop().unwrap_or_default(),
+        };
+        for bit in bits {
+            word |= u64::from(bit) << place;
+            place += 1;
+            self.len += 1;
+            if place == 64 {
+                self.words.push(word);
+                (word, place) = (0, 0);
+            }
+        }
+        if place != 0 {
+            self.words.push(word);
+        }
+    }
+
     fn alike(bit: bool, len: usize) -> Self {
         let mut words = vec![if bit { u64::MAX } else { 0 }; len.div_ceil(64)];
         if let Some(last) = words.last_mut()
@@ -79,6 +100,26 @@ impl Presence {
         }
     }
 
+    /// So many at once.
+    #[inline]
+    pub fn push_alike(&mut self, present: bool, count: usize) {
+        if self.mixed.is_none() && (self.alike == 0 || present == self.present) {
+            self.alike += count;
+            self.present = present;
+        } else {
+            (0..count).for_each(|_| self.push(present));
+        }
+    }
+
+    /// Several that are not alike.
+    #[inline]
+    pub fn extend(&mut self, present: impl Iterator<Item = bool>) {
+        match &mut self.mixed {
+            Some(mixed) => mixed.extend(present),
+            None => present.for_each(|present| self.push(present)),
+        }
+    }
+
     #[cold]
     fn mix(&mut self, present: bool) {
         let mut mixed = Bits::alike(self.present, self.alike);
@@ -91,6 +132,10 @@ impl Presence {
         self.mixed
             .as_ref()
             .map_or(self.present, |mixed| mixed.get(place))
+    }
+
+    pub fn len(&self) -> usize {
+        self.mixed.as_ref().map_or(self.alike, |mixed| mixed.len)
     }
 
     /// How many of the entries in `range` are there.

@@ -2,27 +2,50 @@
 //! could not be turned back.
 
 use super::columns::{OptBytes, OptTextColumn, TextColumn};
+use super::intern::{Dictionary, Numbered};
+use super::key::Key;
 use super::schema::{MAX_TIME_MS, MIN_TIME_MS};
 use crate::report::Text;
 use crate::wire::text;
 
-/// State of one row while its columns are filled.
+/// Kept from row to row.
 #[derive(Debug, Default)]
-pub struct Scribe {
+pub struct Scratch {
+    shown: String,
+    back: Vec<u8>,
+}
+
+/// State of one row while its columns are filled.
+#[derive(Debug)]
+pub struct Scribe<'a> {
     /// Every text of the report is ASCII: wire and column at once.
     plain: bool,
     exact: bool,
-    shown: String,
-    scratch: Vec<u8>,
+    payload: &'a [u8],
+    scratch: &'a mut Scratch,
 }
 
-impl Scribe {
-    pub fn start(&mut self, plain: bool) {
-        self.plain = plain;
-        self.exact = true;
+impl<'a> Scribe<'a> {
+    pub fn new(plain: bool, payload: &'a [u8], scratch: &'a mut Scratch) -> Self {
+        Self {
+            plain,
+            exact: true,
+            payload,
+            scratch,
+        }
     }
 
-    /// Whether the columns written since `start` hold the report wholly.
+    /// Whether every text is shown as it stands.
+    pub fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// What the report's texts lie in.
+    pub fn around(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// Whether the columns that were written hold the report wholly.
     pub fn exact(&self) -> bool {
         self.exact
     }
@@ -34,18 +57,36 @@ impl Scribe {
 
     #[inline]
     pub fn text(&mut self, column: &mut impl TextColumn, value: Text<'_>) {
+        let around = self.payload;
         if self.plain {
-            column.push(value);
+            column.push(value, around);
         } else {
-            column.push(self.shown(value));
+            column.push(self.shown(value), around);
+        }
+    }
+
+    /// As `text`, of one whose key is known already, for when it is shown as it stands.
+    pub fn keyed(
+        &mut self,
+        column: &mut Numbered,
+        dictionary: &mut Dictionary,
+        key: &Key,
+        value: Text<'_>,
+    ) {
+        if self.plain || is_shown_as_it_stands(value) {
+            column.push(dictionary, key, value);
+        } else {
+            let shown = self.shown(value);
+            column.push(dictionary, &Key::of(shown), shown);
         }
     }
 
     #[inline]
     pub fn opt_text(&mut self, column: &mut impl OptTextColumn, value: Option<Text<'_>>) {
+        let around = self.payload;
         match value {
-            Some(value) if !self.plain => column.push(Some(self.shown(value))),
-            plain => column.push(plain),
+            Some(value) if !self.plain => column.push(Some(self.shown(value)), around),
+            plain => column.push(plain, around),
         }
     }
 
@@ -70,16 +111,22 @@ impl Scribe {
     }
 
     /// The value as UTF-8.
-    fn shown<'a>(&'a mut self, value: Text<'a>) -> &'a [u8] {
+    fn shown<'b>(&'b mut self, value: Text<'b>) -> &'b [u8] {
         // Most texts of such a report are plain all the same.
-        if value.iter().all(|byte| (1..0x80).contains(byte)) {
+        if is_shown_as_it_stands(value) {
             return value;
         }
-        self.shown.clear();
-        self.shown.push_str(&text::utf8(value));
-        self.scratch.clear();
-        text::from_utf8(&self.shown, &mut self.scratch);
-        self.exact &= self.scratch == value;
-        self.shown.as_bytes()
+        let Scratch { shown, back } = &mut *self.scratch;
+        shown.clear();
+        shown.push_str(&text::utf8(value));
+        back.clear();
+        text::from_utf8(shown, back);
+        self.exact &= back == value;
+        shown.as_bytes()
     }
+}
+
+/// Whether a text of a report that is converted is the same on the wire and in the column.
+fn is_shown_as_it_stands(value: Text<'_>) -> bool {
+    value.iter().all(|byte| (1..0x80).contains(byte))
 }

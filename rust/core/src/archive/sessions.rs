@@ -5,6 +5,7 @@ use arrow_array::types::{
 };
 
 use super::columns::{Bytes, Ends, Numbers, OptBytes, OptNumbers, OptTexts};
+use super::events::EventLists;
 use super::intern::Texts;
 use super::lists::PairLists;
 use super::presence::{Bits, Presence};
@@ -15,72 +16,6 @@ use crate::identity::DeviceFingerprints;
 use crate::report::{Launch, Location, Report, Session, slice};
 
 type Times = Numbers<TimestampMillisecondType>;
-
-#[derive(Debug, Default)]
-struct Counts {
-    ends: Ends,
-    name: Texts,
-    count: Numbers<Int32Type>,
-}
-
-impl Counts {
-    fn push(&mut self, scribe: &mut Scribe, report: &Report<'_>, session: &Session<'_>) {
-        let counts = slice(&report.counts, &session.counts);
-        self.name.warm(counts.iter().map(|(name, _)| *name));
-        for (name, count) in counts {
-            scribe.text(&mut self.name, name);
-            self.count.push(*count);
-        }
-        self.ends.push(self.count.len());
-    }
-
-    fn visit(&self, visitor: &mut impl Visitor) {
-        visitor.list(None, &self.ends, |v| {
-            v.texts(None, &self.name);
-            v.numbers::<Int32Type>(None, &self.count.values);
-        });
-    }
-}
-
-#[derive(Debug, Default)]
-struct Events {
-    ends: Ends,
-    id: OptNumbers<Int32Type>,
-    name: Texts,
-    params: PairLists,
-    offset: OptNumbers<Int64Type>,
-    duration: OptNumbers<Int64Type>,
-}
-
-impl Events {
-    fn push(&mut self, scribe: &mut Scribe, report: &Report<'_>, session: &Session<'_>) {
-        let events = slice(&report.events, &session.events);
-        self.name.warm(events.iter().map(|event| event.name));
-        if let (Some(first), Some(last)) = (events.first(), events.last()) {
-            let span = first.params.start..last.params.end;
-            self.params.warm(slice(&report.params, &span));
-        }
-        for event in events {
-            self.id.push(event.id.map(i32::from));
-            scribe.text(&mut self.name, event.name);
-            self.params
-                .push_list(scribe, slice(&report.params, &event.params));
-            self.offset.push(event.offset_ms);
-            self.duration.push(event.duration_ms.filter(|ms| *ms != 0));
-        }
-        self.ends.push(self.name.len());
-    }
-
-    fn visit(&self, visitor: &mut impl Visitor) {
-        visitor.list(None, &self.ends, |v| {
-            v.opt_numbers(&self.id);
-            v.texts(None, &self.name);
-            self.params.visit(v);
-            v.opt_numbers(&self.offset);
-            v.opt_numbers(&self.duration);
-        });
-    }
-}
 
 #[derive(Debug, Default)]
 struct Errors {
@@ -95,7 +30,7 @@ struct Errors {
 }
 
 impl Errors {
-    fn push(&mut self, scribe: &mut Scribe, report: &Report<'_>, session: &Session<'_>) {
+    fn push(&mut self, scribe: &mut Scribe<'_>, report: &Report<'_>, session: &Session<'_>) {
         for error in slice(&report.errors, &session.errors) {
             self.id.push(error.id.map(i32::from));
             self.time.push(scribe.time(error.time_ms));
@@ -112,9 +47,9 @@ impl Errors {
         visitor.list(None, &self.ends, |v| {
             v.opt_numbers(&self.id);
             v.numbers::<TimestampMillisecondType>(None, &self.time.values);
-            v.texts(None, &self.error_id);
+            v.own_texts(&self.error_id);
             v.bytes(None, &self.message);
-            v.texts(None, &self.class);
+            v.own_texts(&self.class);
             v.opt_numbers(&self.kind);
             v.opt_bytes(&self.trace);
         });
@@ -162,7 +97,7 @@ struct Launches {
 }
 
 impl Launches {
-    fn push(&mut self, scribe: &mut Scribe, report: &Report<'_>, launch: Option<&Launch<'_>>) {
+    fn push(&mut self, scribe: &mut Scribe<'_>, report: &Report<'_>, launch: Option<&Launch<'_>>) {
         self.present.push(launch.is_some());
         self.flag.push(launch.is_some_and(|l| l.flag));
         self.kind.push(launch.map_or(0, |l| l.kind));
@@ -201,8 +136,7 @@ pub struct SessionLists {
     unknown: OptNumbers<Int16Type>,
     gender: OptNumbers<Int8Type>,
     birth: OptNumbers<TimestampMillisecondType>,
-    counts: Counts,
-    events: Events,
+    events: EventLists,
     events_complete: Bits,
     total_errors: Numbers<Int32Type>,
     errors: Errors,
@@ -212,10 +146,15 @@ pub struct SessionLists {
 }
 
 impl SessionLists {
+    /// To be called before the sessions of a report: see [`EventLists::prepare`].
+    pub fn prepare(&mut self, scribe: &Scribe<'_>, report: &Report<'_>) {
+        self.events.prepare(scribe, report);
+    }
+
     /// One session of the list that `close` will end.
     pub fn push(
         &mut self,
-        scribe: &mut Scribe,
+        scribe: &mut Scribe<'_>,
         report: &Report<'_>,
         session: &Session<'_>,
         device: &DeviceFingerprints,
@@ -239,8 +178,6 @@ impl SessionLists {
             .push(Some(session.gender).filter(|gender| *gender != -1));
         let birth = session.birth_ms.filter(|ms| *ms != 0);
         self.birth.push(birth.map(|ms| scribe.time(ms)));
-        self.counts.push(scribe, report, session);
-        self.events.push(scribe, report, session);
         self.events_complete.push(session.events_complete);
         self.total_errors.push(session.total_errors);
         self.errors.push(scribe, report, session);
@@ -248,6 +185,7 @@ impl SessionLists {
         self.launch.push(scribe, report, session.launch.as_ref());
         self.properties
             .push_list(scribe, slice(&report.pairs, &session.properties));
+        self.events.push(scribe, report, session);
     }
 
     pub fn close(&mut self) {
@@ -256,7 +194,7 @@ impl SessionLists {
 
     pub fn visit(&self, visitor: &mut impl Visitor) {
         visitor.list(None, &self.ends, |v| {
-            v.texts(None, &self.app_version);
+            v.own_texts(&self.app_version);
             v.numbers::<TimestampMillisecondType>(None, &self.start.values);
             v.opt_numbers(&self.duration);
             v.numbers::<Int64Type>(None, &self.fingerprint.values);
@@ -270,7 +208,6 @@ impl SessionLists {
             v.opt_numbers(&self.unknown);
             v.opt_numbers(&self.gender);
             v.opt_numbers(&self.birth);
-            self.counts.visit(v);
             self.events.visit(v);
             v.flags(None, &self.events_complete);
             v.numbers::<Int32Type>(None, &self.total_errors.values);

@@ -4,7 +4,7 @@
 use arrow_array::ArrowPrimitiveType;
 
 use super::columns::{Bytes, Ends, OptBytes, OptFlags, OptNumbers, OptTexts};
-use super::intern::Texts;
+use super::intern::{Dictionary, Numbered, Texts};
 use super::presence::{Bits, Presence};
 
 /// A number as Parquet stores it.
@@ -41,13 +41,15 @@ numbers! {
 
 /// Is shown every column once. A list's or group's columns come in between.
 pub trait Visitor: Sized {
+    /// With `present`, `values` are only those that are there.
     fn numbers<T: ArrowPrimitiveType<Native: Number>>(
         &mut self,
         present: Option<&Presence>,
         values: &[T::Native],
     );
     fn flags(&mut self, present: Option<&Presence>, values: &Bits);
-    fn texts(&mut self, present: Option<&Presence>, values: &Texts);
+    /// Columns that share a dictionary come one after the other, of all columns with one.
+    fn texts(&mut self, present: Option<&Presence>, dictionary: &Dictionary, values: &Numbered);
     fn bytes(&mut self, present: Option<&Presence>, values: &Bytes);
     fn list(&mut self, present: Option<&Presence>, ends: &Ends, elements: impl FnOnce(&mut Self));
     /// A struct that may be absent; its columns have an entry all the same.
@@ -61,8 +63,16 @@ pub trait Visitor: Sized {
         self.flags(Some(&column.present), &column.values);
     }
 
+    fn own_texts(&mut self, column: &Texts) {
+        self.texts(None, &column.dictionary, &column.column);
+    }
+
     fn opt_texts(&mut self, column: &OptTexts) {
-        self.texts(Some(&column.present), &column.values);
+        let Texts {
+            dictionary,
+            column: values,
+        } = &column.values;
+        self.texts(Some(&column.present), dictionary, values);
     }
 
     fn opt_bytes(&mut self, column: &OptBytes) {
@@ -72,7 +82,11 @@ pub trait Visitor: Sized {
 
 /// Adds up what columns hold, in bytes.
 #[derive(Debug, Default)]
-pub struct Memory(pub usize);
+pub struct Memory {
+    pub bytes: usize,
+    /// Where the dictionary stands that was counted last: a shared one counts once.
+    counted: usize,
+}
 
 impl Visitor for Memory {
     fn numbers<T: ArrowPrimitiveType<Native: Number>>(
@@ -80,28 +94,33 @@ impl Visitor for Memory {
         present: Option<&Presence>,
         values: &[T::Native],
     ) {
-        self.0 += size_of_val(values) + present.map_or(0, Presence::memory);
+        self.bytes += size_of_val(values) + present.map_or(0, Presence::memory);
     }
 
     fn flags(&mut self, present: Option<&Presence>, values: &Bits) {
-        self.0 += values.memory() + present.map_or(0, Presence::memory);
+        self.bytes += values.memory() + present.map_or(0, Presence::memory);
     }
 
-    fn texts(&mut self, present: Option<&Presence>, values: &Texts) {
-        self.0 += values.memory() + present.map_or(0, Presence::memory);
+    fn texts(&mut self, present: Option<&Presence>, dictionary: &Dictionary, values: &Numbered) {
+        let place = std::ptr::from_ref(dictionary).addr();
+        if place != self.counted {
+            self.bytes += dictionary.memory();
+            self.counted = place;
+        }
+        self.bytes += values.memory() + present.map_or(0, Presence::memory);
     }
 
     fn bytes(&mut self, present: Option<&Presence>, values: &Bytes) {
-        self.0 += values.memory() + present.map_or(0, Presence::memory);
+        self.bytes += values.memory() + present.map_or(0, Presence::memory);
     }
 
     fn list(&mut self, present: Option<&Presence>, ends: &Ends, elements: impl FnOnce(&mut Self)) {
-        self.0 += ends.0.len() * 4 + present.map_or(0, Presence::memory);
+        self.bytes += ends.0.len() * 4 + present.map_or(0, Presence::memory);
         elements(self);
     }
 
     fn group(&mut self, present: &Presence, columns: impl FnOnce(&mut Self)) {
-        self.0 += present.memory();
+        self.bytes += present.memory();
         columns(self);
     }
 }

@@ -10,20 +10,25 @@ use super::thrift::Compact;
 /// Texts in statistics are cut here: what a hostile device sends must not fill footers.
 const MAX_BOUND: usize = 64;
 
+/// Bytes that must come again before Zstandard's first level refers to them.
+const SHORTEST_MATCH: u32 = 6;
+
 /// How the values of a page are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     Plain = 0,
     Delta = 5,
     DeltaLength = 6,
+    DeltaStrings = 7,
     Dictionary = 8,
 }
 
 impl Encoding {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Plain,
         Self::Delta,
         Self::DeltaLength,
+        Self::DeltaStrings,
         Self::Dictionary,
     ];
 
@@ -135,9 +140,15 @@ pub struct Press {
 
 impl Press {
     pub fn new(level: i32) -> Result<Self, ParquetError> {
-        let zstd = Compressor::new(level);
+        let failed = |error: std::io::Error| ParquetError::Compression(error.to_string());
+        let mut zstd = Compressor::new(level).map_err(failed)?;
+        if level == 1 {
+            // For pages above 256 KiB it would be 7: more than three dictionary ids.
+            let shortest = zstd::zstd_safe::CParameter::MinMatch(SHORTEST_MATCH);
+            zstd.set_parameter(shortest).map_err(failed)?;
+        }
         Ok(Self {
-            zstd: zstd.map_err(|error| ParquetError::Compression(error.to_string()))?,
+            zstd,
             packed: Vec::new(),
         })
     }
@@ -165,7 +176,7 @@ pub struct Chunk {
     pub entries: usize,
     pub uncompressed: usize,
     /// Data pages by encoding, in the order of `Encoding::ALL`.
-    pub counts: [i32; 4],
+    pub counts: [i32; 5],
     pub bloom: Option<Bloom>,
 }
 

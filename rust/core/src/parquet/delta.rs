@@ -14,6 +14,19 @@ fn zigzag(value: i64) -> u64 {
 /// of texts, 32 bits wide, come out as the format wants them, too: no
 /// difference of two of them leaves 32 bits.
 pub fn numbers(values: &[i64], out: &mut Vec<u8>) {
+    write(values, None, out);
+}
+
+/// As `numbers`, each difference in whole bytes above the least of all: larger,
+/// but with bytes that a compressor sees to be alike.
+pub fn numbers_in_bytes(values: &[i64], out: &mut Vec<u8>) {
+    let pairs = values.iter().zip(values.iter().skip(1));
+    let deltas = pairs.map(|(before, value)| value.wrapping_sub(*before));
+    write(values, Some(deltas.min().unwrap_or_default()), out);
+}
+
+/// `floor`: at most the least difference, for differences in whole bytes above it.
+fn write(values: &[i64], floor: Option<i64>, out: &mut Vec<u8>) {
     varint(out, BLOCK as u64);
     varint(out, MINIBLOCKS as u64);
     varint(out, values.len() as u64);
@@ -30,7 +43,8 @@ pub fn numbers(values: &[i64], out: &mut Vec<u8>) {
             before = *value;
         }
         let taken = deltas.get(..block.len()).unwrap_or_default();
-        let least = taken.iter().copied().min().unwrap_or_default();
+        let least = floor.or_else(|| taken.iter().copied().min());
+        let least = least.unwrap_or_default();
         let mut above = [0u64; BLOCK];
         for (above, delta) in above.iter_mut().zip(taken) {
             *above = delta.wrapping_sub(least) as u64;
@@ -42,15 +56,31 @@ pub fn numbers(values: &[i64], out: &mut Vec<u8>) {
         let used = block.len().div_ceil(MINIBLOCK);
         for (number, miniblock) in miniblocks.iter().take(used).enumerate() {
             let all = miniblock.iter().fold(0, |all, value| all | value);
-            let width = u64::BITS - all.leading_zeros();
+            let mut width = u64::BITS - all.leading_zeros();
+            if floor.is_some() {
+                width = width.next_multiple_of(8);
+            }
             if let Some(place) = out.get_mut(widths + number) {
                 *place = width as u8;
             }
             match width {
                 0 => {}
+                24 => in_bytes::<3>(miniblock, out),
+                40 => in_bytes::<5>(miniblock, out),
                 1..=32 => pack(&miniblock.map(|value| value as u32), width, out),
                 _ => pack_wide(miniblock, width, out),
             }
         }
     }
+}
+
+/// Values of so many bytes.
+fn in_bytes<const N: usize>(values: &[u64; MINIBLOCK], out: &mut Vec<u8>) {
+    let mut bytes = [[0; N]; MINIBLOCK];
+    for (place, value) in bytes.iter_mut().zip(values) {
+        if let Some(low) = value.to_le_bytes().first_chunk() {
+            *place = *low;
+        }
+    }
+    out.extend_from_slice(bytes.as_flattened());
 }

@@ -198,12 +198,14 @@ fn differences_come_back_extremes_included() {
         cases.push((0..count).map(|_| dice.below(1000) as i64 - 500).collect());
     }
     for case in cases {
-        let mut out = Vec::new();
-        delta::numbers(&case, &mut out);
-        out.push(0xAB);
-        let (found, rest) = read_delta(&out);
-        assert_eq!(found, case);
-        assert_eq!(rest, [0xAB]);
+        for write in [delta::numbers, delta::numbers_in_bytes] {
+            let mut out = Vec::new();
+            write(&case, &mut out);
+            out.push(0xAB);
+            let (found, rest) = read_delta(&out);
+            assert_eq!(found, case);
+            assert_eq!(rest, [0xAB]);
+        }
     }
     let mut out = Vec::new();
     delta::numbers(&[], &mut out);
