@@ -48,7 +48,7 @@ class ArchiveSink(Sink[ArchivePosition]):
     """See the module; the contract is base.Sink."""
 
     name: ClassVar[str] = "archive"
-    share: ClassVar[float] = 0.25
+    share: ClassVar[float] = 0.2
 
     def __init__(
         self,

@@ -203,7 +203,7 @@ class StubArchive(StubSink):
     """The same under the archive's name, with an origin."""
 
     name: ClassVar[str] = "archive"
-    share: ClassVar[float] = 0.25
+    share: ClassVar[float] = 0.2
 
     def __init__(self, stands: Mapping[int, int], origins: Mapping[int, int] | None = None) -> None:
         super().__init__(stands, ArchivePosition)

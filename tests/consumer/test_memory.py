@@ -13,14 +13,14 @@ def make() -> tuple[RecordingEngine, SimulatedSource, StubSink, StubArchive, Gov
 
 def test_nothing_happens_below_the_marks() -> None:
     engine, source, counters, archive, governor = make()
-    engine.blocks, engine.archive, counters.unwritten, archive.unwritten = 450, 249, 450, 249
+    engine.blocks, engine.archive, counters.unwritten, archive.unwritten = 500, 199, 450, 199
     assert governor.poll(lambda: {0, 1}) == 699
-    assert (counters.flushed, archive.flushed, engine.blocks, source.paused) == (0, 0, 450, set())
+    assert (counters.flushed, archive.flushed, engine.blocks, source.paused) == (0, 0, 500, set())
 
 
 def test_a_sink_with_more_than_its_share_is_written_unless_it_is_being_written() -> None:
     engine, _, counters, archive, governor = make()
-    engine.archive, archive.unwritten, counters.unwritten = 250, 250, 300
+    engine.archive, archive.unwritten, counters.unwritten = 200, 200, 300
     archive.in_flight = True
     governor.poll(lambda: {0, 1})
     assert (counters.flushed, archive.flushed) == (0, 0)
@@ -31,7 +31,7 @@ def test_a_sink_with_more_than_its_share_is_written_unless_it_is_being_written()
 
 def test_the_largest_is_flushed_and_crumbs_are_not() -> None:
     engine, _, counters, archive, governor = make()
-    counters.held, engine.archive, counters.unwritten, archive.unwritten = 600, 240, 90, 240
+    counters.held, engine.archive, counters.unwritten, archive.unwritten = 660, 190, 90, 190
     governor.poll(lambda: {0, 1})
     assert (counters.flushed, archive.flushed) == (0, 1)
     archive.unwritten = 0
@@ -42,16 +42,16 @@ def test_the_largest_is_flushed_and_crumbs_are_not() -> None:
 def test_blocks_stay_in_their_share() -> None:
     engine, source, counters, archive, governor = make()
     engine.blocks, counters.unwritten = 600, 600
-    assert governor.poll(lambda: {0, 1}) == 450
-    assert governor.evicted == 150
+    assert governor.poll(lambda: {0, 1}) == 500
+    assert governor.evicted == 100
     assert (counters.flushed, archive.flushed, source.paused) == (0, 0, set())
 
 
 def test_blocks_do_with_less_when_everything_together_is_too_much() -> None:
     engine, _, counters, archive, governor = make()
-    engine.blocks, engine.archive, archive.unwritten, counters.held = 400, 200, 200, 300
+    engine.blocks, engine.archive, archive.unwritten, counters.held = 400, 190, 190, 300
     governor.poll(lambda: {0, 1})
-    assert engine.evictions == [250]
+    assert engine.evictions == [310]
     assert (counters.flushed, archive.flushed) == (0, 0)
 
 
@@ -60,10 +60,10 @@ def test_partitions_pause_and_resume() -> None:
     counters.held = 950
     governor.poll(lambda: {0})
     assert source.paused == {0}
-    counters.held = 870
+    counters.held = 900
     governor.poll(lambda: {0, 1})
     assert source.paused == {0}
-    counters.held = 840
+    counters.held = 870
     governor.poll(lambda: {0, 1})
     assert source.paused == set()
     assert governor.paused == set()
@@ -92,7 +92,7 @@ def test_a_sink_that_begins_to_fail_once_all_is_paused_sheds_and_the_others_go_o
     engine, source, _, archive, governor = make()
     engine.archive = 950
     governor.poll(lambda: {0, 1})
-    engine.archive = 870  # between the marks: nothing more is taken, and nothing ends by itself
+    engine.archive = 900  # between the marks: nothing more is taken, and nothing ends by itself
     archive.shed_bytes, archive.failing = 700, 1.0
     governor.poll(lambda: {0, 1})
     assert governor.sheds == 1

@@ -4,6 +4,9 @@ use super::sink::ReportSink;
 use super::{Engine, EngineError};
 use crate::trials::{self, Bug};
 
+/// Batches in a row without a record for it, after which a block is not in steady use.
+const RECENT: u64 = 2;
+
 /// Bytes held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
@@ -72,8 +75,12 @@ impl<S: ReportSink> Engine<S> {
         self.pack(&oldest, target_bytes / 8 * 3);
         self.give_back();
         if self.blocks.bytes() > target_bytes {
-            // To open a block again costs far less than to read one.
-            self.pack(&oldest, target_bytes / 8);
+            // To open a block again costs far less than to read one, but what
+            // is counted in all the time would come and go with each batch.
+            let settled = oldest.partition_point(|(turn, _)| turn + RECENT <= self.turn);
+            let all = target_bytes == 0;
+            let some = oldest.get(..settled).filter(|_| !all).unwrap_or(&oldest);
+            self.pack(some, 0);
             self.give_back();
         }
         if self.blocks.bytes() <= target_bytes {
