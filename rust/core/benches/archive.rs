@@ -9,13 +9,13 @@ use std::hint::black_box;
 use flurry_core::archive::file::ParquetFile;
 use flurry_core::archive::{ArchiveBuilder, ArchiveChunk};
 use flurry_core::crc::crc32c;
-use flurry_core::engine::sink::{Record, ReportSink};
+use flurry_core::engine::sink::ReportSink;
 use flurry_core::identity::Fingerprints;
 use flurry_core::report::Report;
 use flurry_core::sim::{Batch, Settings};
 use flurry_core::wire::{self, Limits};
 
-use common::{REPORTS, decode, reports, timed};
+use common::{REPORTS, decode, records, reports, timed};
 
 mod common;
 
@@ -80,17 +80,9 @@ fn checksums(batch: &Batch) -> u32 {
 fn columns(batch: &Batch) -> ArchiveChunk {
     let mut builder = ArchiveBuilder::new(Fingerprints::new(&[7; 16]), 0);
     let (limits, mut report) = (Limits::default(), Report::default());
-    for (offset, (payload, time)) in (0..).zip(batch.payloads().zip(&batch.times_ms)) {
-        let outcome = wire::decode(payload, &limits, &mut report);
-        let record = Record {
-            partition: 0,
-            offset,
-            timestamp_ms: *time,
-            payload,
-            key: None,
-            headers: None,
-        };
-        builder.append(&record, outcome.map(|()| &report), crc32c(payload));
+    for record in records(batch, 0) {
+        let outcome = wire::decode(record.payload, &limits, &mut report);
+        builder.append(&record, outcome.map(|()| &report), crc32c(record.payload));
     }
     match builder.take() {
         Some(chunk) => chunk,

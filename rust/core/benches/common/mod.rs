@@ -46,20 +46,24 @@ pub fn engine(plan: &Arc<Plan>) -> Engine<()> {
     }
 }
 
+/// All reports, at the offsets from `first` on.
+pub fn records(batch: &Batch, first: i64) -> impl Iterator<Item = Record<'_>> {
+    let payloads = batch.payloads().zip(&batch.times_ms);
+    (first..).zip(payloads).map(|(offset, (payload, time))| Record {
+        partition: 0,
+        offset,
+        timestamp_ms: *time,
+        payload,
+        key: None,
+        headers: None,
+    })
+}
+
 /// All reports, `size` at once, at the offsets that are due.
 pub fn absorb(engine: &mut Engine<()>, batch: &Batch, size: usize) {
     let due = engine.partitions().first().map_or(0, |part| part.next);
     for first in (0..batch.len()).step_by(size) {
-        let payloads = batch.payloads().zip(&batch.times_ms);
-        let records = (due..).zip(payloads).skip(first).take(size);
-        let records = records.map(|(offset, (payload, time))| Record {
-            partition: 0,
-            offset,
-            timestamp_ms: *time,
-            payload,
-            key: None,
-            headers: None,
-        });
+        let records = records(batch, due).skip(first).take(size);
         if let Err(error) = engine.absorb(records) {
             panic!("{error}");
         }
