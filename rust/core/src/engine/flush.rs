@@ -1,6 +1,7 @@
 //! Blocks out: all dirty ones as they stand at one instant.
 
 use super::column::{Column, MAX_BYTES};
+use super::memory::AgainAt;
 use super::sink::ReportSink;
 use super::{CountersPosition, Engine, EngineError};
 use crate::counters::block::Header;
@@ -190,7 +191,7 @@ impl<S: ReportSink> Engine<S> {
     fn land(&mut self, id: u64, what: &str) -> Result<Flight, EngineError> {
         match self.flight.take_if(|flight| flight.id == id) {
             Some(flight) => {
-                self.evict_again_at = 0; // its blocks may be clean now
+                self.evict_again_at = AgainAt::default(); // its blocks may be clean now
                 Ok(flight)
             }
             None => Err(EngineError::misuse(format!(

@@ -28,6 +28,18 @@ pub struct Memory {
     pub gone: usize,
 }
 
+/// Below so many bytes of blocks, held and open, nothing would come of evicting
+/// again: all that can be done is done.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct AgainAt {
+    held: usize,
+    open: usize,
+}
+
+fn a_bit_more(bytes: usize) -> usize {
+    bytes / 16 * 17
+}
+
 impl<S: ReportSink> Engine<S> {
     /// Bytes held at this moment.
     pub fn memory(&self) -> Memory {
@@ -61,8 +73,9 @@ impl<S: ReportSink> Engine<S> {
     pub fn evict(&mut self, target_bytes: usize) -> Result<usize, EngineError> {
         self.no_open_needs("evict")?;
         let (held, open) = (self.blocks.bytes(), self.blocks.open_bytes());
-        let crowded = held > target_bytes.max(self.evict_again_at);
-        if !crowded && open <= target_bytes / 2 && target_bytes > 0 {
+        let again_at = self.evict_again_at;
+        let crowded = held > target_bytes.max(again_at.held);
+        if !crowded && open <= (target_bytes / 2).max(again_at.open) && target_bytes > 0 {
             return Ok(0);
         }
         let mut oldest: Vec<(u64, u32)> = self
@@ -73,7 +86,6 @@ impl<S: ReportSink> Engine<S> {
             .collect();
         oldest.sort_unstable();
         self.pack(&oldest, target_bytes / 8 * 3);
-        self.give_back();
         if self.blocks.bytes() > target_bytes {
             // To open a block again costs far less than to read one, but what
             // is counted in all the time would come and go with each batch.
@@ -81,20 +93,22 @@ impl<S: ReportSink> Engine<S> {
             let all = target_bytes == 0;
             let some = oldest.get(..settled).filter(|_| !all).unwrap_or(&oldest);
             self.pack(some, 0);
-            self.give_back();
         }
-        if self.blocks.bytes() <= target_bytes {
-            self.evict_again_at = 0;
+        // What could not be helped now will not be soon: blocks of more than a
+        // mebibyte as bytes stay open.
+        let (held, open) = (self.blocks.bytes(), self.blocks.open_bytes());
+        self.evict_again_at.open = if open > target_bytes / 2 { a_bit_more(open) } else { 0 };
+        if held <= target_bytes {
+            self.evict_again_at.held = 0;
             return Ok(0);
         }
         // What is held includes room to grow: the living must shrink as much as the whole.
-        let (held, live) = (self.blocks.bytes() as u128, self.blocks.live_bytes() as u128);
-        let target = (live * target_bytes as u128 / held.max(1)) as usize;
+        let live = self.blocks.live_bytes() as u128;
+        let target = (live * target_bytes as u128 / held.max(1) as u128) as usize;
         let evicted = self.evict_clean(&oldest, target.min(target_bytes) / 8 * 7);
         self.stats.blocks_evicted += evicted;
         self.give_back();
-        // What could not be helped now will not be soon.
-        self.evict_again_at = self.blocks.bytes() / 16 * 17;
+        self.evict_again_at.held = a_bit_more(self.blocks.bytes());
         Ok(evicted as usize)
     }
 
@@ -106,6 +120,8 @@ impl<S: ReportSink> Engine<S> {
             }
             self.stats.blocks_packed += u64::from(self.blocks.pack(&self.program, *id));
         }
+        // Their numbers are still needed.
+        self.blocks.tidy(&self.program, false);
     }
 
     fn evict_clean(&mut self, oldest: &[(u64, u32)], target: usize) -> u64 {

@@ -60,8 +60,7 @@ pub struct Engine<S> {
     /// Counts batches: how old a block is.
     turn: u64,
     blocks: Blocks,
-    /// Below so many bytes of blocks nothing would come of evicting again.
-    evict_again_at: usize,
+    evict_again_at: memory::AgainAt,
     gone: gone::Gone,
     emitter: Emitter,
     fates: Fates,
@@ -84,7 +83,7 @@ impl<S: ReportSink> Engine<S> {
         let program = Program::compile(&plan);
         Self {
             blocks: Blocks::new(&program),
-            evict_again_at: 0,
+            evict_again_at: memory::AgainAt::default(),
             gone: gone::Gone::new(gone::MOST),
             plan,
             program,

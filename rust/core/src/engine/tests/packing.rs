@@ -143,3 +143,23 @@ fn asking_in_vain_is_cheap() {
     engine.acknowledge(flush.id).unwrap();
     assert!(engine.evict(1_000).unwrap() > 6, "a flush makes a difference");
 }
+
+/// More than a mebibyte as bytes: it is not put away, and is not looked at again in every turn.
+#[test]
+fn what_is_too_large_stays_open() {
+    let plan = plan_of_events();
+    let long: Vec<String> = (0..40).map(|at| format!("{at:02}{:030000}", 0)).collect();
+    let mut report = report(b"AAA", NOW);
+    report.counts = long.iter().map(|name| (name.as_bytes(), 1)).collect();
+    report.sessions[0].counts = 0..40;
+    let log = vec![entry(&report, NOW)];
+    let mut engine = counting(&plan, at(0));
+    engine.absorb(records(0, 0, &log)).unwrap();
+    assert_eq!(engine.evict(0).unwrap(), 0);
+    assert_eq!(engine.stats().blocks_packed, 0);
+    assert_eq!(engine.evict(500_000).unwrap(), 0, "it is more than half of that, and there is nothing to do");
+    check(&mut engine, &plan, &log);
+    let flush = engine.freeze(None).unwrap().unwrap();
+    engine.acknowledge(flush.id).unwrap();
+    assert_eq!(engine.evict(500_000).unwrap(), 1);
+}
