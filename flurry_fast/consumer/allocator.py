@@ -9,7 +9,7 @@ LARGE = 128 * 2**10  # bytes, as glibc begins: columns and tables grow beyond it
 
 
 def give_large_pieces_back() -> bool:
-    """Have pieces of memory above 128 KiB mapped for themselves, as long as the process lives; False if that can not be.
+    """Have pieces of memory above 128 KiB mapped for themselves, as long as the process lives; False: that can not be.
 
     glibc begins like that, but once a larger piece was freed it takes those of its size from its heap, up to 32 MiB. A
     heap shrinks at its end only, and columns that grow beside each other leave holes in it: it came to 850 MB where a
