@@ -49,14 +49,16 @@ pub fn engine(plan: &Arc<Plan>) -> Engine<()> {
 /// All reports, at the offsets from `first` on.
 pub fn records(batch: &Batch, first: i64) -> impl Iterator<Item = Record<'_>> {
     let payloads = batch.payloads().zip(&batch.times_ms);
-    (first..).zip(payloads).map(|(offset, (payload, time))| Record {
-        partition: 0,
-        offset,
-        timestamp_ms: *time,
-        payload,
-        key: None,
-        headers: None,
-    })
+    (first..)
+        .zip(payloads)
+        .map(|(offset, (payload, time))| Record {
+            partition: 0,
+            offset,
+            timestamp_ms: *time,
+            payload,
+            key: None,
+            headers: None,
+        })
 }
 
 /// All reports, `size` at once, at the offsets that are due.

@@ -281,12 +281,7 @@ impl GroupTable {
     }
 
     /// The numbers of an `(other)`; returns where they are.
-    pub fn copy_other(
-        &mut self,
-        from: &Texts,
-        at: u32,
-        layout: &Layout,
-    ) -> Result<u32, TableFull> {
+    pub fn copy_other(&mut self, from: &Texts, at: u32, layout: &Layout) -> Result<u32, TableFull> {
         self.numbers.copy(&from.numbers, at, layout.width)
     }
 

@@ -225,7 +225,10 @@ fn what_is_worth_moving_is_known() {
     let more = a.groups.len().max(b.groups.len()) == a.groups.len();
     let (larger, smaller) = if more { (a, b) } else { (b, a) };
     table.release(larger.region);
-    assert_eq!(table.has_mostly_dead_texts(), larger.groups.len() > smaller.groups.len());
+    assert_eq!(
+        table.has_mostly_dead_texts(),
+        larger.groups.len() > smaller.groups.len()
+    );
     table.release(smaller.region);
     assert!(table.has_mostly_dead_texts() && table.is_mostly_free());
     assert_eq!(table.len(), 0);

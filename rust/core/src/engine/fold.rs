@@ -6,8 +6,8 @@ use super::needs::{Asker, Deferred, Open};
 use super::partition::Partition;
 use crate::clock;
 use crate::counters::blocks::Blocks;
-use crate::plan::Plan;
 use crate::counters::{Fate, Fates, Gate, Ops, Program};
+use crate::plan::Plan;
 use crate::trials::{self, Bug};
 
 /// Which parts of a record are counted.

@@ -97,7 +97,11 @@ impl<S: ReportSink> Engine<S> {
         // What could not be helped now will not be soon: blocks of more than a
         // mebibyte as bytes stay open.
         let (held, open) = (self.blocks.bytes(), self.blocks.open_bytes());
-        self.evict_again_at.open = if open > target_bytes / 2 { a_bit_more(open) } else { 0 };
+        self.evict_again_at.open = if open > target_bytes / 2 {
+            a_bit_more(open)
+        } else {
+            0
+        };
         if held <= target_bytes {
             self.evict_again_at.held = 0;
             return Ok(0);

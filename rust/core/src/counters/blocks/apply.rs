@@ -202,7 +202,9 @@ impl Blocks {
             8 * (delta.layout.width + 2)
         };
         self.live_bytes += bytes;
-        block.bytes = block.bytes.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        block.bytes = block
+            .bytes
+            .saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
         if block.dirty {
             self.dirty_bytes += bytes;
         }

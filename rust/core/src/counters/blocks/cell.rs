@@ -100,7 +100,10 @@ impl Blocks {
         let Some(block) = self.blocks.get(id as usize) else {
             return;
         };
-        let (states, singles) = (self.heads.states(block.head), self.heads.singles(block.head));
+        let (states, singles) = (
+            self.heads.states(block.head),
+            self.heads.singles(block.head),
+        );
         let table = &self.table;
         let Encoding { lines, numbers, .. } = &mut self.encoding;
         lines.clear();

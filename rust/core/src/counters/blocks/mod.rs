@@ -9,10 +9,10 @@ mod tidy;
 
 use flurry_hints as hints;
 
+use super::arena::KeyBytes;
 use super::block::Decoded;
 use super::index::{Index, NONE};
 use super::program::Program;
-use super::arena::KeyBytes;
 use super::table::{GroupTable, Region, TableFull};
 use heads::Heads;
 

@@ -3,10 +3,10 @@
 //! coming back costs microseconds where a read of the store costs hundreds.
 
 use super::Blocks;
+use crate::counters::arena::MAX_KEY;
 use crate::counters::block::{self, Decoded, Header};
 use crate::counters::index::NONE;
 use crate::counters::program::Program;
-use crate::counters::arena::MAX_KEY;
 use crate::plan::Plan;
 use crate::trials::{self, Bug};
 

@@ -58,7 +58,10 @@ fn what_stays_in_memory_is_as_it_was() {
     check(&mut engine, &plan, &log);
     let evicted = engine.evict(before / 25).unwrap();
     assert!((1..20).contains(&evicted), "{evicted} of 20 clean ones");
-    assert!(engine.memory().blocks <= before / 4, "the dirty ones are there");
+    assert!(
+        engine.memory().blocks <= before / 4,
+        "the dirty ones are there"
+    );
     assert_eq!(engine.block_count(), 24 - evicted);
     check(&mut engine, &plan, &log);
 }
@@ -141,7 +144,10 @@ fn asking_in_vain_is_cheap() {
     assert_eq!(engine.stats().blocks_packed, packed);
     let flush = engine.freeze(None).unwrap().unwrap();
     engine.acknowledge(flush.id).unwrap();
-    assert!(engine.evict(1_000).unwrap() > 6, "a flush makes a difference");
+    assert!(
+        engine.evict(1_000).unwrap() > 6,
+        "a flush makes a difference"
+    );
 }
 
 /// More than a mebibyte as bytes: it is not put away, and is not looked at again in every turn.
@@ -157,7 +163,11 @@ fn what_is_too_large_stays_open() {
     engine.absorb(records(0, 0, &log)).unwrap();
     assert_eq!(engine.evict(0).unwrap(), 0);
     assert_eq!(engine.stats().blocks_packed, 0);
-    assert_eq!(engine.evict(500_000).unwrap(), 0, "it is more than half of that, and there is nothing to do");
+    assert_eq!(
+        engine.evict(500_000).unwrap(),
+        0,
+        "it is more than half of that, and there is nothing to do"
+    );
     check(&mut engine, &plan, &log);
     let flush = engine.freeze(None).unwrap().unwrap();
     engine.acknowledge(flush.id).unwrap();
