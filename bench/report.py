@@ -21,7 +21,7 @@ def write_report(latest: dict[str, Any], folder: Path) -> None:
     mpl.use("Agg")
     lines = ["# Benchmarks: the last report", "", _where(latest["environment"]), "", *_verdicts(latest["ratios"])]
     for name, part in latest["parts"].items():
-        lines += ["", f"## {name}", "", f"`{part['environment']['command']}`", ""]
+        lines += ["", f"## {name}", "", _run(part["environment"]), ""]
         chart = {"scaling": _scaling, "whole": _whole, "latency": _latency, "recovery": _recovery, "steady": _steady}
         charts = chart.get(name, _bars)(name, part, folder)
         lines += [f"![{chart}]({chart}.svg)" for chart in charts]
@@ -36,6 +36,14 @@ def _where(environment: dict[str, Any]) -> str:
         f"Made by `{environment['command']}`, do not edit. [bench/README.md](../../bench/README.md) says what each part"
         f" answers. Simulated reports; compare ratios within this run only.\n\n{said}"
     )
+
+
+def _run(environment: dict[str, Any]) -> str:
+    """Parts are runs of their own, perhaps of different days: their figures are compared within one."""
+    load, after = environment["load_before"][0], environment["load_after"][0]
+    when = environment["date"][:16].replace("T", " ")
+    commit = environment["commit"]
+    return f"`{environment['command']}` ({when} UTC, commit {commit}, load {load:g} before, {after:g} after)"
 
 
 def _verdicts(ratios: dict[str, float]) -> list[str]:

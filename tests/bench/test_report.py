@@ -50,7 +50,14 @@ def test_contenders_take_turns_and_slow_ones_fewer() -> None:
 
 def _result(name: str, figures: list[dict[str, Any]], ratios: dict[str, float]) -> dict[str, Any]:
     part = Part(name, {"reports": 5}, figures, ratios, ["a note"])
-    return {"environment": {"command": f"python -m bench.{name}"}} | vars(part)
+    environment = {
+        "command": f"python -m bench.{name}",
+        "date": "2026-11-27T21:20:00+00:00",
+        "commit": "abc1234",
+        "load_before": [0.5, 1.0, 2.0],
+        "load_after": [1.5, 1.0, 2.0],
+    }
+    return {"environment": environment} | vars(part)
 
 
 def test_a_report_has_every_part_and_its_charts(tmp_path: Path) -> None:
@@ -82,6 +89,7 @@ def test_a_report_has_every_part_and_its_charts(tmp_path: Path) -> None:
     }
     write_report(latest, tmp_path)
     text = (tmp_path / "README.md").read_text()
+    assert "`python -m bench.steady` (2026-11-27 21:20 UTC, commit abc1234, load 0.5 before, 1.5 after)" in text
     assert "| `aggregate_vs_java_fast` | 2.5 | ≥ 2.5 | reached |" in text
     assert show(Part("kernels", {"reports": 5}, kernels, {"aggregate_vs_java_fast": 2.5}, ["a note"])) in text
     charts = ("kernels", "scaling-apps", "scaling-partitions", "whole-time", "whole-cores", "latency", "recovery")
