@@ -31,7 +31,7 @@ demo: build ## Watch all of it run for a minute, with kills, and be audited
 stack: build ## Run real Kafka, HDFS and HBase on this machine (ARGS="--quick --brokers 3"); needs Java and Maven
 	@$(VENV)/bin/flurry-fast stack up $(ARGS)
 
-# Two processes: most of a test is waiting. Each starts real servers of its own when a test asks for them.
+# Three processes: most of a test is waiting. Each starts real servers of its own when a test asks for them.
 test: build trials $(VENV)/.dev ## Run all tests: Rust, then Python (ARGS go to pytest)
 	$(CARGO) test --quiet --manifest-path rust/Cargo.toml --workspace --locked
 	$(PY) -m pytest --numprocesses 3 --dist worksteal --durations 40 $(ARGS)

@@ -529,13 +529,8 @@ fn prefixed_page<'v>(
         let prefix = prefixes.next().map_or(0, |length| *length as usize);
         suffixes.push(text(place).get(prefix..).unwrap_or_default());
     });
-    lengths.clear();
-    lengths.extend(suffixes.iter().map(|suffix| suffix.len() as i64));
-    delta::numbers(lengths, out);
-    suffixes
-        .iter()
-        .for_each(|suffix| out.extend_from_slice(suffix));
-    suffixes.len()
+    let suffix = |at: usize| suffixes.get(at).copied().unwrap_or_default();
+    text_page(&(0..suffixes.len()), &Picks::All, suffix, lengths, out)
 }
 
 fn text_bounds<'v>(

@@ -116,7 +116,7 @@ impl<S: ReportSink> Engine<S> {
         Ok(evicted as usize)
     }
 
-    /// Those that were touched lately stay as they are.
+    /// Puts blocks away in this order, until those that are open take `target` bytes.
     fn pack(&mut self, oldest: &[(u64, u32)], target: usize) {
         for (_, id) in oldest {
             if self.blocks.open_bytes() <= target {
