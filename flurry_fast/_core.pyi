@@ -409,6 +409,10 @@ class PartitionState:
     @property
     def dirty_blocks(self) -> int: ...
     @property
+    def counters_unwritten(self) -> bool:
+        """Whether a freeze would have something of it: counted, neither frozen nor durable, and not stopped."""
+
+    @property
     def oldest_unflushed_ms(self) -> int | None:
         """Timestamp of the oldest record that is counted and not durable."""
 

@@ -162,6 +162,13 @@ class Counters(Section):
         json_schema_extra=BYTES,
     )
     flush_rows: int = Field(1_000_000, ge=1, description="Flush when this many blocks are unwritten.")
+    flush_slice: ByteSize = Field(
+        64 * 2**20,
+        ge=1,
+        description="A flush takes the partitions that have waited longest, until their unwritten blocks take this much"
+        " memory; the others follow. What is being written is in memory twice.",
+        json_schema_extra=BYTES,
+    )
     flush_age: Duration = Field(
         10.0,
         gt=0,

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from flurry_fast._core import Engine
 
 BLOCKS_SHARE = 0.5  # of the budget
-EVICT_AT = 0.8  # of the budget, everything together: blocks must do with less than their share
-FLUSH_AT = 0.85  # write what is unwritten, if the largest sink holds ...
+EVICT_AT = 0.85  # of the budget, everything together: blocks must do with less than their share
+FLUSH_AT = 0.88  # write what is unwritten, if the largest sink holds ...
 FLUSH_SHARE = 0.1  # ... at least this much of it
-PAUSE_AT = 0.92  # take nothing more ...
-RESUME_AT = 0.88  # ... until here
+PAUSE_AT = 0.94  # take nothing more ...
+RESUME_AT = 0.9  # ... until here
 KINDS = ("blocks", "archive", "dedup", "passed", "gone", "scratch")
 
 

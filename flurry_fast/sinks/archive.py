@@ -7,7 +7,7 @@ was faster. In that case we go on from where the chain stands, and ask for a rew
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -26,6 +26,7 @@ from flurry_fast.registry import Registration, Registry
 from flurry_fast.sinks.base import Backoff, FlushReport, Rewind, Sink, SinkEvent, SinkStatus, Stop
 
 FATAL = (RegistryMismatch, StoreCorrupt)
+ASKED_SHARE = 0.25  # of the rows' memory, which is written where memory is short: few files, large ones
 
 
 @dataclass
@@ -48,7 +49,7 @@ class ArchiveSink(Sink[ArchivePosition]):
     """See the module; the contract is base.Sink."""
 
     name: ClassVar[str] = "archive"
-    share: ClassVar[float] = 0.2
+    share: ClassVar[float] = 0.15
 
     def __init__(
         self,
@@ -199,19 +200,21 @@ class ArchiveSink(Sink[ArchivePosition]):
     def _take_due(self) -> None:
         """Freeze the rows of every partition that has enough of them, or has had them long enough."""
         now = self._clock.monotonic()
-        due = set()
+        due, held = set(), {}
         for waiting in self._engine.partitions():
             if waiting.partition not in self._durable or not waiting.archive_rows:
                 self._since.pop(waiting.partition, None)
                 continue
+            held[waiting.partition] = waiting.archive_bytes
             since = self._since.setdefault(waiting.partition, now)
             if (
-                self._asked
-                or waiting.archive_rows >= self._settings.roll_rows
+                waiting.archive_rows >= self._settings.roll_rows
                 or waiting.archive_wire_bytes >= self._settings.roll_bytes
                 or now - since >= self._settings.roll_age
             ):
                 due.add(waiting.partition)
+        if self._asked:
+            due |= _largest(held, ASKED_SHARE)
         self._asked = False
         self._take(due)
 
@@ -358,3 +361,15 @@ class ArchiveSink(Sink[ArchivePosition]):
         self._files.check()
         positions = {partition: self._chain(partition).locate() for partition in partitions}
         return {partition: position for partition, position in positions.items() if position is not None}
+
+
+def _largest(held: Mapping[int, int], share: float) -> set[int]:
+    """The fewest partitions that hold so much of all bytes."""
+    wanted = share * sum(held.values())
+    taken: set[int] = set()
+    for partition in sorted(held, key=lambda partition: (-held[partition], partition)):
+        if wanted <= 0:
+            break
+        taken.add(partition)
+        wanted -= held[partition]
+    return taken

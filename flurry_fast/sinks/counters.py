@@ -1,8 +1,12 @@
 """Counter blocks into a cell store.
 
-A flush is a snapshot: all unwritten blocks and the positions they were counted up to, frozen at one instant. Its
-blocks are written first, each at the position of its partition; the positions only after every block is acknowledged.
-Until then the same frozen bytes are sent again and again; counting goes on meanwhile, in the engine's next buffers.
+A flush is a snapshot: all unwritten blocks of some partitions and the positions they were counted up to, frozen at one
+instant. Its blocks are written first, each at the position of its partition; the positions only after every block is
+acknowledged. Until then the same frozen bytes are sent again and again; counting goes on meanwhile, in the engine's
+next buffers.
+
+What is frozen is in memory twice. So a flush takes the partitions that have waited longest, and no more of them than
+come to `counters.flush_slice`; the others follow, one flush behind the other.
 """
 
 from __future__ import annotations
@@ -33,8 +37,7 @@ class Snapshot:
     flush: Flush
     blocks: list[CellColumn]  # of one table and partition each
     positions: list[tuple[int, CountersPosition]]
-    frozen_at: float
-    oldest: float  # when the oldest record in it was taken
+    since: dict[int, float]  # partition -> when its oldest record in here was taken
     bytes: int
     rows: int
     blocks_done: int = 0
@@ -77,9 +80,10 @@ class CountersSink(Sink[CountersPosition]):
         self._job: Job[None] | None = None
         self._probe: Job[dict[int, CountersPosition]] | None = None
         self._shed = False
-        self._since: float | None = None
+        self._since: dict[int, float] = {}  # partition -> when its first unwritten record was noticed
         self._asked = False
         self._flushes = self._failures = 0
+        self._frozen_at = float("-inf")
         self._took = 0.0  # seconds, the last flush that was acknowledged
         self._replica: dict[tuple[str, bytes, bytes], Any] = {}  # of a seeded bug
 
@@ -112,6 +116,7 @@ class CountersSink(Sink[CountersPosition]):
             self._abandon(self._snapshot)
         for partition in partitions:
             self._durable.pop(partition, None)
+            self._since.pop(partition, None)
 
     # --- base reads ----------------------------------------------------------------------------------------------
 
@@ -154,7 +159,7 @@ class CountersSink(Sink[CountersPosition]):
             if self._job is None and self._backoff.ready:
                 self._send(self._snapshot)
         elif self._due():
-            self._freeze(None)
+            self._freeze(self._slice(self._since.keys()))
         return []
 
     def flush(self) -> None:
@@ -165,8 +170,9 @@ class CountersSink(Sink[CountersPosition]):
             return False
         while True:
             self._collect()
+            self._note_unwritten()
             left = deadline - self._clock.monotonic()
-            if self._snapshot is None and not self._freeze(sorted(partitions)):
+            if self._snapshot is None and not self._freeze(self._slice(self._since.keys() & set(partitions))):
                 return True
             if left <= 0:
                 return False
@@ -185,7 +191,8 @@ class CountersSink(Sink[CountersPosition]):
         trials.fail_point("counters.shed.inside")
         for partition, position in self._durable.items():
             self._engine.counters_shed(partition, position)
-        self._shed, self._since, self._asked = True, None, False
+        self._since.clear()
+        self._shed, self._asked = True, False
         trials.fail_point("counters.shed.after")
         return before - self._engine.memory()["blocks"]
 
@@ -193,13 +200,12 @@ class CountersSink(Sink[CountersPosition]):
         return self._snapshot.bytes if self._snapshot is not None else 0
 
     def status(self) -> SinkStatus:
-        snapshot = self._snapshot
-        memory = self._engine.memory()
+        flying = self._snapshot.since if self._snapshot is not None else {}
         return SinkStatus(
             name=self.name,
-            in_flight=snapshot is not None,
-            unwritten_bytes=memory["dirty"] + (snapshot.bytes if snapshot is not None else 0),
-            oldest_unwritten=snapshot.oldest if snapshot is not None else self._since,
+            in_flight=self._snapshot is not None,
+            unwritten_bytes=self._engine.memory()["dirty"] + self.held_bytes(),
+            oldest_unwritten=min((*flying.values(), *self._since.values()), default=None),
             failing_since=self._backoff.failing_since,
             last_error=self._backoff.last_error,
             flushes=self._flushes,
@@ -212,20 +218,47 @@ class CountersSink(Sink[CountersPosition]):
     # --- on the loop's thread ------------------------------------------------------------------------------------
 
     def _note_unwritten(self) -> None:
-        if self._since is None and self._engine.memory()["unwritten"]:
-            self._since = self._clock.monotonic()
+        if not self._engine.memory()["unwritten"]:
+            self._since.clear()
+            return
+        now = self._clock.monotonic()
+        unwritten = {state.partition for state in self._engine.partitions() if state.counters_unwritten}
+        self._since = {partition: self._since.get(partition, now) for partition in unwritten}
 
     def _due(self) -> bool:
-        if self._since is None:
+        if not self._since:
             self._asked = False
             return False
-        memory = self._engine.memory()
+        now, memory = self._clock.monotonic(), self._engine.memory()
+        oldest = min(self._since.values())
         return (
             self._asked
             or memory["dirty"] >= self._settings.flush_bytes
             or memory["dirty_blocks"] >= self._settings.flush_rows
-            or self._clock.monotonic() - self._since >= self.interval
+            or now - oldest >= self._longest
+            # What waits for its turn behind other partitions has waited for this flush only since the last one.
+            or now - max(oldest, self._frozen_at) >= self.interval
         )
+
+    def _slice(self, partitions: Collection[int]) -> list[int]:
+        """Those of these partitions that have waited longest, as many as a flush takes."""
+        memory = self._engine.memory()
+        each = memory["dirty"] / max(1, memory["dirty_blocks"])  # bytes of a block, about
+        blocks = {state.partition: state.dirty_blocks for state in self._engine.partitions()}
+        taken: list[int] = []
+        size = 0.0
+        for partition in sorted(partitions, key=lambda partition: (self._since[partition], partition)):
+            size += each * blocks[partition]
+            if taken and size > self._settings.flush_slice:
+                break
+            taken.append(partition)
+        return taken
+
+    @property
+    def _longest(self) -> float:
+        """Seconds that a record waits at most."""
+        settings = self._settings
+        return max(settings.flush_age, settings.flush_age_behind) if self.behind else settings.flush_age
 
     @property
     def interval(self) -> float:
@@ -233,15 +266,15 @@ class CountersSink(Sink[CountersPosition]):
         they are not, and behind a backlog, more records share a row of the store."""
         settings = self._settings
         if self.behind:
-            return max(settings.flush_age, settings.flush_age_behind)
+            return self._longest
         wanted = max(settings.flush_age_min, self._took / settings.flush_share)
-        return min(settings.flush_age, wanted)
+        return min(self._longest, wanted)
 
-    def _freeze(self, partitions: list[int] | None) -> bool:
-        flush = self._engine.freeze(partitions)
+    def _freeze(self, partitions: list[int]) -> bool:
+        flush = self._engine.freeze(partitions) if partitions else None
         if flush is None:
             return False
-        now = self._clock.monotonic()
+        self._frozen_at = self._clock.monotonic()
         blocks = [
             CellColumn(part.table, part.qualifier, part.timestamp, as_column(part.rows), as_column(part.values))
             for part in flush.parts
@@ -251,10 +284,10 @@ class CountersSink(Sink[CountersPosition]):
         ]
         if trials.seeded("stale_m"):
             positions = [(n, replace(p, max_bucket=self._durable[n].max_bucket)) for n, p in positions]
-        oldest = self._since if self._since is not None else now
+        since = {partition: self._since.pop(partition) for partition, _ in positions}
         size, rows = sum(part.bytes for part in flush.parts), sum(part.count for part in flush.parts)
-        self._snapshot = Snapshot(flush, blocks, positions, now, oldest, size, rows)
-        self._since, self._asked = None, False
+        self._snapshot = Snapshot(flush, blocks, positions, since, size, rows)
+        self._asked = False
         trials.fail_point("counters.freeze.after")
         self._send(self._snapshot)
         return True
@@ -301,7 +334,7 @@ class CountersSink(Sink[CountersPosition]):
 
     def _abandon(self, snapshot: Snapshot) -> None:
         self._engine.abandon(snapshot.flush)
-        self._since = snapshot.oldest
+        self._since |= snapshot.since
         self._snapshot = self._job = None
 
     def _recover(self) -> list[SinkEvent]:

@@ -23,7 +23,7 @@ claim lost, file call failed, file answer lost, killed before a file call, kille
 archive is back, archive down, real files, retention, overrun, offset out of range, recreated, truncated, compacted,
 drained, gap recorded, gap recorded: failed, gap recorded: killed, positions reset, positions reset: failed,
 positions reset: killed, fenced, fenced: failed, backup begun, region copied, restored, control table lost, switched,
-switched: failed, switched: killed, switch taken back, plan opened
+switched: failed, switched: killed, switch taken back, plan opened, sliced flushes
 """
 CHECKS = """
 truth, explicit-timestamp, no-delete, closed-plan, dirty-only, base-before-count, one-snapshot, plan-and-log-identity,

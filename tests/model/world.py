@@ -48,6 +48,7 @@ class Settings(NamedTuple):
 
 
 SETTINGS = Settings()
+SLICED = SETTINGS._replace(counters=SETTINGS.counters.model_copy(update={"flush_slice": 1}))  # a partition a flush
 
 
 @dataclass
@@ -74,13 +75,14 @@ class World:
         self.plan = 2 * draw.chance(scenario.dedup)
         self.now = NOW_MS
         self.archive_down = False
-        self.settings = SETTINGS
         self.checks = Checks(self)
         self.cells = CellWorld(self)
         self.cells.control[INSTALLATION, b"secret"] = ControlCell(1, bytes(16))
         self.store = PlainStore(self.cells)
         self.registry = Registry(self.store, TOPIC, lambda: self.topic.incarnation)
         self.partitions = 1 + draw.chance(scenario.two_partitions)
+        self.settings = SLICED if self.partitions > 1 and draw.chance(0.5) else SETTINGS
+        self.happened["sliced flushes"] += self.settings is SLICED
         self.topic = Topic(FIRST_INCARNATION, self.partitions)
         self.topics = {FIRST_INCARNATION: self.topic}
         self.oracles: dict[Column3, list[Oracle]] = {}

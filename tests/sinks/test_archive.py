@@ -155,6 +155,20 @@ def test_a_flush_when_memory_is_short(process: Process, bodies: list[bytes]) -> 
     assert process.sink.durable(3) == 10
 
 
+def test_when_memory_is_short_the_largest_are_written_first(process: Process, bodies: list[bytes]) -> None:
+    for partition, reports in ((3, 2), (4, 10), (5, 2)):
+        process.own(partition)
+        process.read(bodies[:reports], 0, partition)
+    process.sink.flush()
+    process.sink.poll()
+    process.sink.poll()
+    assert [process.sink.durable(partition) for partition in (3, 4, 5)] == [0, 10, 0]
+    process.sink.flush()
+    process.sink.poll()
+    process.sink.poll()
+    assert [process.sink.durable(partition) for partition in (3, 4, 5)] == [2, 10, 0]
+
+
 def test_counting_goes_on_while_a_file_is_written(process: Process, bodies: list[bytes]) -> None:
     process.own()
     process.worker.eager = False

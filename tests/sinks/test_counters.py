@@ -156,6 +156,95 @@ def test_behind_a_backlog_flushes_wait_longer() -> None:
     assert bench.sink.interval == 30.0
 
 
+def test_a_flush_takes_who_waited_longest_and_the_others_follow() -> None:
+    bench = Bench(partitions=3, flush_slice=1, flush_age=10.0, flush_age_min=10.0)
+    for number in (2, 0, 1):
+        bench.count(4, number)
+        bench.sink.poll()
+        bench.clock.now += 1.0
+    bench.clock.now += 6.5
+    assert bench.sink.status().oldest_unwritten == bench.clock.now - 9.5
+    bench.clock.now += 0.6
+    bench.sink.poll()
+    frozen, held = bench.engine.memory()["dirty_blocks"], bench.sink.held_bytes()
+    assert frozen and held, "the others are counted in, and not frozen"
+    order = []
+    for _ in range(3):
+        assert len(bench.worker.jobs) == 1
+        before = [bench.sink.durable(number) for number in range(3)]
+        bench.worker.run()
+        bench.clock.now += 1.0
+        bench.sink.poll()  # acknowledges, and freezes the next that is due
+        after = [bench.sink.durable(number) for number in range(3)]
+        order += [number for number in range(3) if after[number] != before[number]]
+    assert order == [2, 0, 1]
+    assert [bench.positions.get(number).position for number in range(3)] == [4, 4, 4]  # type: ignore[union-attr]
+    assert bench.sink.status().oldest_unwritten is None
+    assert not bench.worker.jobs
+
+
+def test_what_fits_into_one_flush_goes_together_due_or_not() -> None:
+    bench = Bench(partitions=3, flush_age=10.0, flush_age_min=10.0)
+    bench.count(1, 1)
+    bench.sink.poll()
+    bench.clock.now += 9.0
+    bench.count(1, 0)
+    bench.sink.poll()
+    bench.clock.now += 1.1
+    bench.sink.poll()
+    bench.worker.run()
+    bench.sink.poll()
+    assert [bench.sink.durable(number) for number in range(3)] == [1, 1, 0]
+    assert bench.sink.status().flushes == 1
+
+
+def test_slices_of_one_round_keep_to_their_share_of_the_time() -> None:
+    bench = Bench(partitions=2, flush_slice=1, flush_age=60.0, flush_age_min=0.5, flush_share=0.25)
+    bench.store.fail = lambda what: setattr(bench.clock, "now", bench.clock.now + 1.0) if what == "blocks" else None  # type: ignore[assignment, return-value]
+    for number in range(2):
+        bench.count(1, number)
+    bench.sink.poll()
+    bench.clock.now += 0.6
+    bench.sink.poll()
+    bench.worker.run()  # 1 s
+    bench.sink.poll()
+    assert not bench.worker.jobs, "the second waits until the first was a quarter of the time"
+    bench.clock.now += 2.9
+    bench.sink.poll()
+    assert not bench.worker.jobs
+    bench.clock.now += 0.2
+    bench.sink.poll()
+    assert bench.worker.jobs
+
+
+def test_draining_writes_slice_by_slice() -> None:
+    bench = Bench(InlineWorker(), partitions=3, flush_slice=1)
+    for number in range(3):
+        bench.count(4, number)
+    assert bench.sink.drain({0, 2}, bench.clock.now + 10)
+    assert [bench.sink.durable(number) for number in range(3)] == [4, 0, 4]
+    assert bench.sink.status().flushes == 2
+    assert bench.sink.status().oldest_unwritten == bench.clock.now, "the one that stays"
+
+
+def test_what_is_given_up_is_as_old_as_it_was() -> None:
+    bench = Bench(partitions=2)
+    for number in range(2):
+        bench.count(4, number)
+        bench.sink.poll()
+        bench.clock.now += 1.0
+    since = bench.sink.status().oldest_unwritten
+    bench.clock.now += 9.0
+    bench.sink.poll()
+    assert bench.sink.status().in_flight
+    bench.sink.drop({1})
+    assert not bench.sink.status().in_flight
+    assert since is not None
+    assert bench.sink.status().oldest_unwritten == since
+    bench.sink.poll()
+    assert bench.sink.status().in_flight, "due still"
+
+
 def test_blocks_first_then_positions_then_durable() -> None:
     bench = Bench()
     bench.count(10)

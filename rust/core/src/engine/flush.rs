@@ -96,6 +96,7 @@ impl<S: ReportSink> Engine<S> {
             }
             self.freeze_blocks(number, &counted, dirty, &mut flush.parts);
         }
+        self.check_room()?; // nothing may go out of what was found damaged
         if flush.positions.is_empty() {
             return Ok(None);
         }

@@ -19,6 +19,8 @@ pub struct PartitionState {
     /// Sessions that the counters would know again.
     pub known_sessions: usize,
     pub dirty_blocks: usize,
+    /// Whether a flush would write something: counted, and not frozen or durable.
+    pub unwritten: bool,
     /// Kafka timestamp of the oldest record that is counted and not durable, ms.
     pub oldest_unflushed_ms: Option<i64>,
 }
@@ -58,6 +60,7 @@ impl<S: ReportSink> Engine<S> {
                         .and_then(|c| c.dedup.as_ref())
                         .map_or(0, |dedup| dedup.len()),
                     dirty_blocks: counters.map_or(0, |c| c.dirty.len()),
+                    unwritten: !part.stopped && counters.is_some_and(|c| c.next != c.frozen),
                     oldest_unflushed_ms: counters.and_then(|c| {
                         let both = [c.oldest_flying, c.oldest_unflushed];
                         both.into_iter().flatten().min()
@@ -110,6 +113,7 @@ impl<S: ReportSink> Engine<S> {
         };
         let mut value = Vec::new();
         self.blocks.encode(&self.program, id, header, &mut value);
+        self.check_room()?;
         Ok(Some(value))
     }
 

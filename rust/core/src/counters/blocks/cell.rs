@@ -92,10 +92,11 @@ impl Blocks {
         }
     }
 
-    /// Appends the canonical value of a block.
+    /// Appends the canonical value of a block. Whether that is one is known
+    /// afterwards, by [`Self::is_full`]: what is put away may be damaged.
     pub fn encode(&mut self, program: &Program, id: u32, header: Header, out: &mut Vec<u8>) {
-        if let Some(body) = self.body(id) {
-            return write_body(out, header, body);
+        if self.is_packed(id) {
+            return write_body(out, header, self.body(id).unwrap_or(&[]));
         }
         let Some(block) = self.blocks.get(id as usize) else {
             return;

@@ -5,6 +5,7 @@ mod apply;
 mod cell;
 mod heads;
 mod packed;
+mod shrink;
 mod tidy;
 
 use flurry_hints as hints;
@@ -15,6 +16,7 @@ use super::index::{Index, NONE};
 use super::program::Program;
 use super::table::{GroupTable, Region, TableFull};
 use heads::Heads;
+use shrink::{SAMPLE_BYTES, Shrinker};
 
 /// One block's place and state, in a cache line; its groups lie in the common table.
 #[derive(Debug)]
@@ -62,6 +64,7 @@ pub struct Blocks {
     live_bytes: usize,
     /// The groups of blocks that are put away.
     bodies: KeyBytes,
+    shrinker: Shrinker,
     body_bytes: usize,
     /// Of blocks that came back since, or are dropped.
     dead_body_bytes: usize,
@@ -86,6 +89,7 @@ impl Blocks {
             packed_bytes: 0,
             live_bytes: 0,
             bodies: KeyBytes::new(),
+            shrinker: Shrinker::new(SAMPLE_BYTES),
             body_bytes: 0,
             dead_body_bytes: 0,
             dirty_bytes: 0,
@@ -128,6 +132,7 @@ impl Blocks {
             + self.prints.capacity() * size_of::<u128>()
             + self.heads.bytes()
             + self.bodies.bytes()
+            + self.shrinker.bytes()
             + self.index.bytes()
     }
 

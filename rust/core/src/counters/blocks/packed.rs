@@ -17,11 +17,14 @@ impl Blocks {
         self.get(id).is_some_and(|block| block.packed != 0)
     }
 
-    /// What is put away of a block.
-    #[inline]
-    pub(super) fn body(&self, id: u32) -> Option<&[u8]> {
+    /// What is put away of a block, as it was.
+    pub(super) fn body(&mut self, id: u32) -> Option<&[u8]> {
         let place = self.get(id)?.packed;
-        (place != 0).then(|| self.bodies.get(place).1)
+        let (form, kept) = self.bodies.get(place);
+        let body = self.shrinker.restore(form, kept);
+        // Nobody but `put_away` wrote it: what can not be read was damaged in memory.
+        self.full |= body.is_none();
+        body
     }
 
     /// About the bytes of the blocks whose groups lie in the table.
@@ -51,16 +54,17 @@ impl Blocks {
         if body.len() > MAX_KEY {
             return false;
         }
-        let write = |out: &mut Vec<u8>| out.extend_from_slice(body);
-        let Ok((place, _)) = self.bodies.push(0, body.len(), write) else {
+        let (form, kept) = self.shrinker.shrink(body);
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(kept);
+        let Ok((place, size)) = self.bodies.push(form as u8, kept.len(), write) else {
             return false; // no number is left to name it by: it stays as it is
         };
-        self.body_bytes += body.len();
+        self.body_bytes += size;
         self.close(program, id);
         if let Some(block) = self.blocks.get_mut(id as usize) {
             block.packed = place;
         }
-        let now = self.closed_bytes(id) + body.len();
+        let now = self.closed_bytes(id) + size;
         self.weigh(id, now);
         self.packed_bytes += now;
         true
@@ -79,13 +83,9 @@ impl Blocks {
     #[inline(never)]
     fn open(&mut self, program: &Program, plan: &Plan, id: u32) {
         let mut decoded: Decoded = std::mem::take(&mut self.decoded);
-        let Some(body) = self.body(id) else {
-            return;
-        };
-        // Nobody but `pack` wrote it: what can not be read was damaged in memory.
-        let (bytes, damaged) = (body.len(), decoded.read_body(plan, body).is_err());
-        self.full |= damaged;
-        self.body_is_dead(bytes);
+        let read = self.body(id).map(|body| decoded.read_body(plan, body));
+        self.full |= !matches!(read, Some(Ok(())));
+        self.body_is_dead(self.kept_bytes(id));
         self.packed_bytes -= self.bytes_of(id);
         if let Some(block) = self.blocks.get_mut(id as usize) {
             block.packed = 0;
@@ -101,10 +101,12 @@ impl Blocks {
         let Some(block) = self.blocks.get_mut(id as usize) else {
             return;
         };
-        let place = std::mem::take(&mut block.packed);
-        if place != 0 {
+        if block.packed != 0 {
             self.packed_bytes -= block.bytes as usize;
-            self.body_is_dead(self.bodies.get(place).1.len());
+            self.body_is_dead(self.kept_bytes(id));
+            if let Some(block) = self.blocks.get_mut(id as usize) {
+                block.packed = 0;
+            }
             return;
         }
         self.table.release(std::mem::take(&mut block.region));
@@ -114,6 +116,12 @@ impl Blocks {
             self.single_groups -= state.groups as usize;
         }
         self.heads.give_back(head);
+    }
+
+    /// Of what is put away of a block.
+    fn kept_bytes(&self, id: u32) -> usize {
+        self.get(id)
+            .map_or(0, |block| self.bodies.get(block.packed).1.len())
     }
 
     fn body_is_dead(&mut self, bytes: usize) {
@@ -143,6 +151,11 @@ impl Blocks {
         if block.dirty {
             self.dirty_bytes = self.dirty_bytes + bytes - before;
         }
+    }
+
+    #[cfg(test)]
+    pub fn shrink_after(&mut self, bytes: usize) {
+        self.shrinker = super::Shrinker::new(bytes);
     }
 
     #[cfg(test)]

@@ -79,8 +79,11 @@ impl World {
         world
     }
 
-    /// An engine remembers few evicted blocks, or as many as it likes.
+    /// An engine remembers few evicted blocks, or as many as it likes; and shrinks what is put away, or does not yet.
     fn forget_soon(&mut self) {
+        if self.random.one_in(2) {
+            self.engine.blocks.shrink_after(1 << self.random.below(10));
+        }
         if self.random.one_in(2) {
             self.engine.gone = gone::Gone::new(self.random.below(6) as usize);
         }

@@ -128,6 +128,40 @@ fn what_comes_back_damaged_stops_everything() {
     assert_eq!(engine.freeze(None), Err(EngineError::TableFull));
 }
 
+/// The same of a body that was made smaller, and is found damaged only when a flush is made of it.
+#[test]
+fn what_does_not_unfold_is_not_written() {
+    let plan = plan_of_events();
+    let log = hours(3);
+    let mut engine = counting(&plan, at(0));
+    engine.blocks.shrink_after(1);
+    engine.absorb(records(0, 0, &log)).unwrap();
+    engine.evict(0).unwrap();
+    check(&mut engine, &plan, &log);
+    engine.blocks.shrink_after(1); // nothing is known any more of the dictionary
+    assert_eq!(engine.freeze(None), Err(EngineError::TableFull));
+}
+
+/// Blocks that are alike take little once some of them were seen.
+#[test]
+fn what_is_put_away_is_made_smaller() {
+    let plan = plan_of_events();
+    let log = hours(20);
+    let held = |shrink_after| {
+        let mut engine = counting(&plan, at(0));
+        engine.blocks.shrink_after(shrink_after);
+        engine.absorb(records(0, 0, &log)).unwrap();
+        engine.evict(0).unwrap();
+        let held = engine.memory().dirty;
+        check(&mut engine, &plan, &log);
+        let flush = engine.freeze(None).unwrap().unwrap();
+        (held, flush.parts[0].values.clone())
+    };
+    let ((plain, written), (shrunk, again)) = (held(usize::MAX), held(20_000));
+    assert!(shrunk * 2 < plain, "{shrunk} of {plain}");
+    assert_eq!(written, again);
+}
+
 /// Asked again at once, with nothing that could go, it does not look at all blocks again.
 #[test]
 fn asking_in_vain_is_cheap() {
