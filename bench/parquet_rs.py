@@ -77,22 +77,21 @@ def variants(schema: pa.Schema, rows: int, level: int) -> dict[str, Settings]:
         for path, column in named.items()
     }
     bare = ours | {"offset_index": False, "columns": {path: column | BARE for path, column in named.items()}}
-    large = {"page_bytes": 2**22, "page_rows": 10**6}
-    batch = {"batch_values": 8192}
+    batch, delta = {"batch_values": 65_536}, {"delta_block": (1024, 4)}
     return {
         "parquet-rs": ours,
         "parquet-rs, its defaults": {"rows": COLUMNS, "zstd": level, "columns": {}},
         "parquet-rs, no statistics, index, bloom": bare,
         "parquet-rs, statistics of chunks": ours | {"columns": chunks},
-        "parquet-rs, write_batch_size 8,192": ours | batch,
-        "parquet-rs, write_batch_size 65,536": ours | {"batch_values": 65_536},
-        "parquet-rs, pages of 4 MiB, 1 M rows": ours | large,
+        "parquet-rs, write_batch_size 65,536": ours | batch,
+        "parquet-rs, delta blocks of 1,024": ours | delta,
+        "parquet-rs, pages of 4 MiB, 1 M rows": ours | {"page_bytes": 2**22, "page_rows": 10**6},
         "parquet-rs, 8,192 rows at a time": ours | {"rows_at_once": 8192},
         "parquet-rs, zstd 3": ours | {"zstd": 3},
         "parquet-rs, uncompressed": ours | {"zstd": None},
         "parquet-rs, all texts as DictionaryArray": ours | {"rows": DICTIONARIES},
-        "parquet-rs, the least of all": bare | large | batch,
-        "parquet-rs, the least of all, all texts as DictionaryArray": bare | large | batch | {"rows": DICTIONARIES},
+        "parquet-rs, the least of all": bare | batch,
+        "parquet-rs, the least of all, delta blocks of 1,024": bare | batch | delta,
     }
 
 

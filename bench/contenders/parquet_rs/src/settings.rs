@@ -5,7 +5,9 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{
+    DeltaBinaryPackedEncoderOptions, EnabledStatistics, WriterProperties,
+};
 use parquet::schema::types::{ColumnPath, SchemaDescriptor};
 use serde::Deserialize;
 
@@ -27,6 +29,8 @@ pub struct Settings {
     page_rows: Option<usize>,
     /// How many values of a column are encoded at a time.
     batch_values: Option<usize>,
+    /// Of DELTA_BINARY_PACKED: values of a block, and in how many parts of one width each.
+    delta_block: Option<(usize, usize)>,
     /// How many rows the writer is given at a time; none: a row group.
     pub rows_at_once: Option<usize>,
     /// By path: all leaves of the schema, or no column at all.
@@ -87,6 +91,11 @@ impl Settings {
         }
         if let Some(values) = self.batch_values {
             made = made.set_write_batch_size(values);
+        }
+        if let Some((values, parts)) = self.delta_block {
+            made = made.set_delta_binary_packed_encoder_options(
+                DeltaBinaryPackedEncoderOptions::try_new(values, parts)?,
+            );
         }
         for leaf in schema.columns() {
             let path: &ColumnPath = leaf.path();
