@@ -1,4 +1,4 @@
-//! Parquet by the parquet crate, as a contender of bench/bench_archive.py.
+//! Parquet by the parquet crate, as a contender of `bench/bench_archive.py`.
 //!
 //! `parquet-contender NAME=FILE ...` reads record batches from Arrow IPC streams, says `ready`, and answers each line
 //! `write SETTINGS` with `done {"cpu_ns": ..., "bytes": ...}`: a row group of each batch, in a file that is new. The
@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Makes the file; CPU nanoseconds.
-fn write(batches: &[RecordBatch], settings: &Settings) -> Result<u64, Box<dyn Error>> {
+fn write(batches: &[RecordBatch], settings: &Settings) -> Result<i64, Box<dyn Error>> {
     let schema = batches[0].schema();
     let properties = settings.properties(&ArrowSchemaConverter::new().convert(&schema)?)?;
     let options = ArrowWriterOptions::new()
@@ -70,9 +70,9 @@ fn write(batches: &[RecordBatch], settings: &Settings) -> Result<u64, Box<dyn Er
     Ok(clock() - start)
 }
 
-fn clock() -> u64 {
+fn clock() -> i64 {
     let now = clock_gettime(ClockId::ProcessCPUTime);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    now.tv_sec * 1_000_000_000 + now.tv_nsec
 }
 
 fn say(line: &str) -> std::io::Result<()> {

@@ -1,4 +1,4 @@
-//! What a file is to be written with: one line of JSON, made by bench/parquet_rs.py.
+//! What a file is to be written with: one line of JSON, made by `bench/parquet_rs.py`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -29,7 +29,7 @@ pub struct Settings {
     page_rows: Option<usize>,
     /// How many values of a column are encoded at a time.
     batch_values: Option<usize>,
-    /// Of DELTA_BINARY_PACKED: values of a block, and in how many parts of one width each.
+    /// Of `DELTA_BINARY_PACKED`: values of a block, and in how many parts of one width each.
     delta_block: Option<(usize, usize)>,
     /// How many rows the writer is given at a time; none: a row group.
     pub rows_at_once: Option<usize>,
