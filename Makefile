@@ -42,6 +42,7 @@ lint: build $(VENV)/.dev ## Check style, types and stubs of Python and Rust
 	$(PY) -m mypy
 	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist .ci/stubtest-allowlist flurry_fast._core flurry_fast._wire
 	cargo fmt --manifest-path rust/Cargo.toml --all --check
+	cargo fmt --manifest-path bench/contenders/parquet_rs/Cargo.toml --check
 	$(CARGO) clippy --quiet --manifest-path rust/Cargo.toml --workspace --all-targets --locked -- -D warnings
 	$(CARGO) clippy --quiet --manifest-path rust/Cargo.toml --workspace --features trials --locked -- -D warnings
 

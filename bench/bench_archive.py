@@ -1,31 +1,34 @@
-"""Parquet by our encoder against pyarrow: what each choice in `flurry_fast/archive/encoding.py` gains there, and what
-decoding, columns and file cost together.
+"""Parquet by our encoder against pyarrow and parquet-rs: what each choice in `flurry_fast/archive/encoding.py` gains
+there, and what decoding, columns and file cost together.
 
     python -m bench.bench_archive [--reports N] [--rounds N] [--json FILE]
 
 Contenders are interleaved, the minimum of the CPU time over the rounds is shown, beside decoding the same reports as a
-yardstick of the machine at that moment. pyarrow starts from ready Arrow columns, which cost it nothing here; we start
-from the columns that the engine gathered. Every file is read back and compared with what was written.
+yardstick of the machine at that moment. The libraries start from ready Arrow columns, which cost them nothing here; we
+start from the columns that the engine gathered. Every file is read back and compared with what was written.
+Without cargo parquet-rs is left out.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
+import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench import native
+from bench import native, parquet_rs
 from bench.corpus import Corpus, make_corpus
-from bench.environment import describe, refuse_debug_build
+from bench.part import Part, parser, run
+from bench.rounds import interleave
 from flurry_fast._core import ArchiveChunk, decode_batch
 from flurry_fast.archive import encoding
 from flurry_fast.archive.format import COMPRESSION_LEVEL, Format, Parquet, PyArrowParquet
@@ -37,6 +40,7 @@ LIBRARY_DEFAULTS = {"compression": "zstd", "compression_level": 1, "store_schema
 DECODE, COLUMNS = "decode", "decode + columns"
 OURS, OURS_3 = "our encoder", "our encoder, zstd 3"
 WHOLE, WHOLE_PYARROW = "decode + columns + our encoder", "decode + columns + pyarrow"
+COMPARABLE = 1.15  # a file may have so many times our bytes, or its speed was bought with them
 
 
 def with_dictionaries(array: pa.Array, path: str, wanted: set[str]) -> pa.Array:
@@ -63,10 +67,16 @@ def interned(batch: pa.RecordBatch, wanted: set[str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
 
 
+def all_interned(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """The batches with all texts that have dictionaries in our files as dictionaries."""
+    wanted = set(encoding.options(batches[0].schema, 1, COMPRESSION_LEVEL)["use_dictionary"])
+    texts = {path for path, kind in encoding.leaves(batches[0].schema) if pa.types.is_string(kind) and path in wanted}
+    return [interned(batch, texts) for batch in batches]
+
+
 def variants(batches: list[pa.RecordBatch]) -> dict[str, tuple[list[pa.RecordBatch], dict[str, Any]]]:
     """name -> (rows, arguments of ParquetWriter)."""
     ours = encoding.options(batches[0].schema, max(batch.num_rows for batch in batches), COMPRESSION_LEVEL)
-    texts = {p for p, t in encoding.leaves(batches[0].schema) if pa.types.is_string(t) and p in ours["use_dictionary"]}
     levels = dict.fromkeys(ours["compression_level"], 3)
     plain = dict.fromkeys(ours["compression"], "none")
     return {
@@ -81,7 +91,7 @@ def variants(batches: list[pa.RecordBatch]) -> dict[str, tuple[list[pa.RecordBat
         "pyarrow, zstd 3": (batches, ours | {"compression_level": levels}),
         "pyarrow, uncompressed": (batches, ours | {"compression": plain, "compression_level": None}),
         "pyarrow, event texts as DictionaryArray": ([interned(batch, OFTEN) for batch in batches], ours),
-        "pyarrow, all texts as DictionaryArray": ([interned(batch, texts) for batch in batches], ours),
+        "pyarrow, all texts as DictionaryArray": (all_interned(batches), ours),
     }
 
 
@@ -105,8 +115,8 @@ def gather(corpus: Corpus) -> ArchiveChunk:
     return native.take_archive(engine)
 
 
-def contenders(corpus: Corpus, chunk: ArchiveChunk, path: Path) -> dict[str, Callable[[], object]]:
-    """What is timed; whatever writes, writes to `path`."""
+def contenders(corpus: Corpus, chunk: ArchiveChunk, path: Path) -> dict[str, Callable[[], float]]:
+    """What gives CPU seconds; whatever writes, writes to `path`."""
 
     def whole(writer: Format) -> Callable[[], object]:
         return lambda: native.write_parquet(gather(corpus), path, writer)
@@ -122,61 +132,88 @@ def contenders(corpus: Corpus, chunk: ArchiveChunk, path: Path) -> dict[str, Cal
     ready = [pa.record_batch(batch) for batch in chunk.batches]
     for name, (rows, options) in variants(ready).items():
         found[name] = lambda rows=rows, options=options: write(path, rows, options)  # type: ignore[misc]
+    return {name: partial(timed, work) for name, work in found.items()}
+
+
+def parquet_rs_contenders(stack: ExitStack, chunk: ArchiveChunk, path: Path) -> dict[str, Callable[[], float]]:
+    """As `contenders`, until `stack` closes. Raises ParquetRsMissing."""
+    program = parquet_rs.built()
+    ready = [pa.record_batch(batch) for batch in chunk.batches]
+    rows = {parquet_rs.COLUMNS: ready, parquet_rs.DICTIONARIES: all_interned(ready)}
+    child = stack.enter_context(parquet_rs.ParquetRs(program, rows, path.parent))
+    wanted = parquet_rs.variants(ready[0].schema, max(batch.num_rows for batch in ready), COMPRESSION_LEVEL)
+    return {name: partial(child.write, path, settings) for name, settings in wanted.items()}
+
+
+def fastest(library: str, best: Mapping[str, float], sizes: Mapping[str, int]) -> float | None:
+    """The least that a library took for a file of comparable size; None: it was not there."""
+    most = sizes[OURS] * COMPARABLE
+    return min((best[name] for name in sizes if name.startswith(library) and sizes[name] <= most), default=None)
+
+
+def ratios(best: Mapping[str, float], sizes: Mapping[str, int]) -> dict[str, float]:
+    """What is compared between runs; from the least seconds, and the bytes of the files."""
+    found = {"archive_vs_decode": best[WHOLE] / best[DECODE]}
+    pyarrow, rust = fastest("pyarrow", best, sizes), fastest("parquet-rs", best, sizes)
+    if pyarrow is not None:
+        found["pyarrow_vs_native_writer"] = pyarrow / best[OURS]
+    found["pyarrow_vs_native_whole"] = best[WHOLE_PYARROW] / best[WHOLE]
+    if rust is not None:
+        found["parquet_rs_vs_native_writer"] = rust / best[OURS]
+        found["parquet_rs_vs_native_whole"] = (best[COLUMNS] + rust) / best[WHOLE]  # handing columns over is free
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--reports", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    arguments = parser.parse_args()
-    refuse_debug_build()
+def measure(options: argparse.Namespace) -> Part:
+    """The part."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     pa.set_cpu_count(1)
-    machine = describe(["python", "-m", "bench.bench_archive", *sys.argv[1:]])
-    corpus = make_corpus(arguments.reports)
+    corpus = make_corpus(options.reports)
     chunk = gather(corpus)
     table = pa.Table.from_batches([pa.record_batch(batch) for batch in chunk.batches])
-    best: dict[str, float] = {}
     sizes: dict[str, int] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    notes = []
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         path = Path(folder) / "archive.parquet"
         rows = contenders(corpus, chunk, path)
-        for number in range(arguments.rounds):
-            for name, work in rows.items():
-                path.unlink(missing_ok=True)
-                seconds = timed(work)
-                best[name] = min(best.get(name, seconds), seconds)
-                if path.exists():
-                    sizes[name] = path.stat().st_size
-                    assert number or pq.read_table(path).equals(table), f"{name}: other rows came back"
-            print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
-    scale = 1e6 / len(corpus)
-    print(f"{len(corpus):,} reports of {corpus.size / len(corpus):,.0f} bytes, {machine['cpu']}, load", end=" ")
-    print(f"{machine['load_before'][0]}, commit {machine['commit']}, {machine['date']}: {machine['command']}\n")
-    print("| contender | us a report | x decoding | bytes a report |\n|---|---:|---:|---:|")
-    for name, seconds in best.items():
-        size = f"{sizes[name] / len(corpus):.1f}" if name in sizes else ""
-        print(f"| {name} | {seconds * scale:.2f} | {seconds / best[DECODE]:.1f} | {size} |")
-    fastest = min(seconds for name, seconds in best.items() if name.startswith("pyarrow") and "zstd" not in name)
-    print(f"\npyarrow at its fastest, from ready columns: {fastest / best[OURS]:.1f} x our encoder.")
-    if arguments.json is not None:
-        content = {
-            "environment": machine,
-            "reports": len(corpus),
-            "us_per_report": {name: seconds * scale for name, seconds in best.items()},
-            "bytes_per_report": {name: size / len(corpus) for name, size in sizes.items()},
-            "ratios": {
-                "archive_us_per_report": best[WHOLE] * scale,
-                "archive_bytes_per_report": sizes[WHOLE] / len(corpus),
-                "archive_vs_decode": best[WHOLE] / best[DECODE],
-                "pyarrow_vs_native_writer": fastest / best[OURS],
-                "pyarrow_vs_native_whole": best[WHOLE_PYARROW] / best[WHOLE],
-            },
+        try:
+            rows |= parquet_rs_contenders(stack, chunk, path)
+        except parquet_rs.ParquetRsMissing as missing:
+            notes.append(f"parquet-rs is left out: {missing}")
+
+        def once(name: str, work: Callable[[], float]) -> tuple[float, float]:
+            path.unlink(missing_ok=True)
+            start = time.monotonic()
+            cpu = work()
+            wall = time.monotonic() - start
+            if path.exists() and name not in sizes:
+                sizes[name] = path.stat().st_size
+                assert pq.read_table(path).equals(table), f"{name}: other rows came back"
+            return cpu, wall
+
+        samples = interleave(
+            "archive", {name: partial(once, name, work) for name, work in rows.items()}, options.rounds
+        )
+    best = {name: found.least for name, found in samples.items()}
+    figures: list[dict[str, Any]] = [
+        {"name": re.sub(r"\W+", "_", name.replace("our encoder", "ours")), "title": name}
+        | found.figures(len(corpus))
+        | {
+            "times_decode": best[name] / best[DECODE],
+            "bytes_per_report": sizes[name] / len(corpus) if name in sizes else None,
         }
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+        for name, found in samples.items()
+    ]
+    workload = {"reports": len(corpus), "bytes_a_report": corpus.size / len(corpus)}
+    return Part("bench_archive", workload, figures, ratios(best, sizes), notes)
+
+
+def main() -> None:
+    """See the module's words."""
+    arguments = parser(__doc__)
+    arguments.set_defaults(rounds=4)
+    arguments.add_argument("--reports", type=int, default=100_000)
+    run(arguments.parse_args(), measure)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from bench.processes import family_seconds, memory_bytes
 
@@ -98,7 +99,7 @@ class Child:
         except OSError:
             raise ChildFailed(f"{self.name} has ended.") from None
 
-    def __enter__(self) -> Child:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

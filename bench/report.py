@@ -13,7 +13,10 @@ from bench.targets import TARGETS
 
 OURS = "#1f6feb"
 THEIRS = "#9aa4b2"
-OUR_KERNELS = ("five", "default", "decode", "archive", "freeze_five", "freeze_default")
+OUR_KERNELS = (
+    *("five", "default", "decode", "archive", "freeze_five", "freeze_default"),
+    *("decode_columns", "decode_columns_ours"),  # of bench_archive
+)
 
 
 def write_report(latest: dict[str, Any], folder: Path) -> None:

@@ -45,6 +45,7 @@ LIGHT: tuple[Product, ...] = ("kafka", "hbase")  # HBase on local files: what is
 SMALL = "--partitions 4 --apps 1000"
 PARTS: dict[str, Run] = {
     "kernels": Run("--reports 100000 --rounds 10", "--reports 50000 --rounds 7", "--reports 2000 --rounds 1"),
+    "bench_archive": Run("--reports 100000 --rounds 4", None, "--reports 2000 --rounds 1"),
     "pipelines": Run(
         "--records 200000 --rounds 7 --frameworks",
         "--records 100000 --rounds 4",

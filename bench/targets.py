@@ -38,6 +38,12 @@ TARGETS: Mapping[str, Target] = {
     "hbase_write_vs_happybase": Target("least", 6, "happybase's client CPU a row, in ours"),
     "archive_us_per_report": Target("most", 3.5, "decode, encode, compress and write, µs CPU a report"),
     "archive_bytes_per_report": Target("most", 200, "bytes of archive a report"),
+    "pyarrow_vs_native_writer": Target("least", 2, "ready columns to file: pyarrow at its fastest costs … times ours"),
+    "pyarrow_vs_native_whole": Target("least", 2, "decode, columns and pyarrow with our settings cost … times ours"),
+    "parquet_rs_vs_native_writer": Target(
+        "least", 2, "ready columns to file: parquet-rs at its fastest costs … times ours"
+    ),
+    "parquet_rs_vs_native_whole": Target("least", 2, "decode, columns and parquet-rs at its fastest cost … times ours"),
     "whole_million_points_per_s": Target("least", 1.5, "Kafka to HBase and HDFS on this machine, exactly once"),
     "latency_p99_s_at_half_load": Target("most", 1.5, "from due at a device to read in HBase, seconds"),
     "steady_rss_gb": Target("most", 1.5, "resident, 400,000 apps, 60 s flush"),
