@@ -211,7 +211,7 @@ class Consumer:
             LoopState(
                 phase=phase,
                 turned=self._published_at,
-                used=self.governor.used(),
+                held=self.governor.held(),
                 records=self._records,
                 payload_bytes=self._bytes,
                 engine=totals,

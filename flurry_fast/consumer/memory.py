@@ -44,11 +44,16 @@ class Governor:
         self.paused: set[int] = set()
         self.evicted = self.sheds = 0
 
-    def used(self) -> int:
-        """Bytes held now: fetch queue and batch, the engine's buffers, and what sinks hold frozen."""
+    def held(self) -> dict[str, int]:
+        """Bytes held now, by kind: the engine's buffers, `fetched` (queue and batch, always taken), and `frozen`, what
+        sinks are writing."""
         memory = self._engine.memory()
-        held = sum(sink.held_bytes() for sink in self._sinks)
-        return self._reserved + sum(memory[kind] for kind in KINDS) + held
+        frozen = sum(sink.held_bytes() for sink in self._sinks)
+        return {kind: memory[kind] for kind in KINDS} | {"fetched": self._reserved, "frozen": frozen}
+
+    def used(self) -> int:
+        """All of them together."""
+        return sum(self.held().values())
 
     def poll(self, active: Callable[[], set[int]]) -> int:
         """Act on what is used; how much is used now. `active()`: the partitions whose records are taken."""
@@ -84,8 +89,8 @@ class Governor:
 
     def _over(self, share: float) -> float:
         """How large blocks may be, for everything together to be at `share` of the budget."""
-        others = self.used() - self._engine.memory()["blocks"]
-        return max(0.0, share * self._budget - others)
+        held = self.held()
+        return max(0.0, share * self._budget - (sum(held.values()) - held["blocks"]))
 
     def _shed(self) -> bool:
         freed = [(sink.name, sink.shed()) for sink in self._sinks if sink.status().failing_since is not None]

@@ -24,13 +24,14 @@ class PartitionState:
 
 @dataclass(frozen=True)
 class LoopState:
-    """The consumer at one turn. Totals are of this process. `turned` is monotonic seconds, `used` bytes."""
+    """The consumer at one turn. Totals are of this process. `turned` is monotonic seconds, `held` bytes
+    of the budget by what holds them."""
 
     phase: Phase
     turned: float
-    used: int
     records: int
     payload_bytes: int
+    held: Mapping[str, int] = field(default_factory=dict)
     engine: Mapping[str, int] = field(default_factory=dict)  # the engine's monotonic totals
     unreadable: Mapping[str, int] = field(default_factory=dict)  # reason -> records
     memory: Mapping[str, int] = field(default_factory=dict)
@@ -48,5 +49,10 @@ class LoopState:
     member: bool | None = None  # in the group, as librdkafka's statistics say; None: not known
     last_record: float | None = None  # when (monotonic) a record came last
 
+    @property
+    def used(self) -> int:
+        """Bytes of the budget, all together."""
+        return sum(self.held.values())
 
-STARTING = LoopState(phase="starting", turned=0.0, used=0, records=0, payload_bytes=0)
+
+STARTING = LoopState(phase="starting", turned=0.0, records=0, payload_bytes=0)

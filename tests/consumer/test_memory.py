@@ -13,8 +13,8 @@ def make() -> tuple[RecordingEngine, SimulatedSource, StubSink, StubArchive, Gov
 
 def test_nothing_happens_below_the_marks() -> None:
     engine, source, counters, archive, governor = make()
-    engine.blocks, engine.archive, counters.unwritten, archive.unwritten = 500, 199, 450, 199
-    assert governor.poll(lambda: {0, 1}) == 699
+    engine.blocks, engine.archive, counters.unwritten, archive.unwritten = 500, 149, 450, 149
+    assert governor.poll(lambda: {0, 1}) == 649
     assert (counters.flushed, archive.flushed, engine.blocks, source.paused) == (0, 0, 500, set())
 
 
@@ -31,7 +31,7 @@ def test_a_sink_with_more_than_its_share_is_written_unless_it_is_being_written()
 
 def test_the_largest_is_flushed_and_crumbs_are_not() -> None:
     engine, _, counters, archive, governor = make()
-    counters.held, engine.archive, counters.unwritten, archive.unwritten = 660, 190, 90, 190
+    counters.held, engine.archive, counters.unwritten, archive.unwritten = 690, 190, 90, 190
     governor.poll(lambda: {0, 1})
     assert (counters.flushed, archive.flushed) == (0, 1)
     archive.unwritten = 0
@@ -51,7 +51,7 @@ def test_blocks_do_with_less_when_everything_together_is_too_much() -> None:
     engine, _, counters, archive, governor = make()
     engine.blocks, engine.archive, archive.unwritten, counters.held = 400, 190, 190, 300
     governor.poll(lambda: {0, 1})
-    assert engine.evictions == [310]
+    assert engine.evictions == [360]
     assert (counters.flushed, archive.flushed) == (0, 0)
 
 

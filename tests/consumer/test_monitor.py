@@ -45,7 +45,7 @@ def state(durable: int, *, records: int = 0) -> LoopState:
     partition = PartitionState(durable + 5, durable, {"counters": durable, "archive": durable + 1}, {}, None)
     totals = {"sessions": 2 * records, "data_points": 3 * records, "base_reads": 1}
     return LoopState(
-        "running", 1000.0, 77, records, 10, engine=totals, unreadable={"bad_crc": 4}, sinks=SINKS,
+        "running", 1000.0, records, 10, held={"blocks": 77}, engine=totals, unreadable={"bad_crc": 4}, sinks=SINKS,
         partitions={0: partition}, rebalances={"assigned": 1}, last_record=1000.0,
     )  # fmt: skip
 
@@ -134,7 +134,7 @@ def test_metrics_and_health_are_served(clock: ManualClock, log: Log, monitor: Mo
     for _ in range(2):
         metrics.observe(FlushReport("archive", ok=True, seconds=0.2, rows=3, bytes=40))
     log.ends[0] = 20
-    monitor.publish(state(10, records=300))
+    monitor.publish(replace(state(10, records=300), held={"blocks": 70, "frozen": 30}))
     monitor.tick()
     port = free_port()
     stop = serve(MetricsSettings(port=port), metrics, monitor)
@@ -146,6 +146,8 @@ def test_metrics_and_health_are_served(clock: ManualClock, log: Log, monitor: Mo
         assert {name for name in found if not name.endswith("_created")} == {PREFIX + name for name in METRICS}
         assert found["flurry_fast_lag_records"] == {("0",): 10}
         assert found["flurry_fast_unreadable"] == {("bad_crc",): 4}
+        assert found["flurry_fast_held_bytes"] == {("blocks",): 70, ("frozen",): 30}
+        assert found["flurry_fast_memory_bytes"] == {(): 100}
         assert found["flurry_fast_durable_offset"] == {("0", "counters"): 10, ("0", "archive"): 11}
         assert found["flurry_fast_written_rows"] == {("counters",): 0, ("archive",): 6}
         assert found["flurry_fast_written_bytes"] == {("counters",): 0, ("archive",): 80}
