@@ -20,9 +20,9 @@ _CLOSED = b"NettyRpcServer: Stopping server on"
 # A block is written again with every flush of the counters. The more of its versions meet in memory, the fewer go to
 # files and through compactions: that is most of what a row costs the region server (perf/hbase.md).
 _MEMSTORE: dict[str, render.Value] = {
-    "hbase.hregion.memstore.flush.size": 512 << 20,
-    "hbase.regionserver.global.memstore.size": "0.5",
-    "hfile.block.cache.size": "0.25",
+    "hbase.hregion.memstore.flush.size": 384 << 20,
+    "hbase.regionserver.global.memstore.size": "0.4",
+    "hfile.block.cache.size": "0.2",
 }
 
 
@@ -148,7 +148,9 @@ def hbase_site(options: StackOptions, folder: Folder) -> str:
             "hbase.master.wait.on.regionservers.maxtostart": 1,
             "hbase.master.wait.on.regionservers.timeout": 500,
             "hbase.master.wait.on.regionservers.interval": 100,
-            "hbase.regionserver.msginterval": 500,
+            # With each report the server writes out as text the calls that it is at, rows and all. A start may wait as
+            # long for the first one.
+            "hbase.regionserver.msginterval": 500 if options.quick else 2000,
             "hbase.regionserver.handler.count": 10,
             "hbase.rpc.rows.warning.threshold": 10_000,  # batches of 5,000 rows are meant
             **({} if options.quick else _MEMSTORE),
