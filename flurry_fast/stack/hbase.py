@@ -36,10 +36,12 @@ class _Size:
     gateway_memory: int
 
 
-# The gateway holds several calls of some MiB at once, several times over: with less room for what is young they are
-# copied again and again.
-_QUICK = _Size(("-Xmx1g",), 1100, ("-Xmx512m",), 330)
-_FULL = _Size(("-Xmx2g",), 2100, ("-Xmx640m", "-Xmn384m"), 500)
+# G1's concurrent threads cost more CPU than ParallelGC's pauses; but ParallelGC can not lend the young what the old
+# need, so memstores and block cache must fit into two thirds of the heap: HBase's own shares, which quick ones have, do
+# not. The gateway holds several calls of some MiB at once, several times over: with less room for what is young they
+# are copied again and again.
+_QUICK = _Size(("-Xmx1g", "-XX:+UseG1GC"), 1100, ("-Xmx512m",), 330)
+_FULL = _Size(("-Xmx2g", "-XX:+UseParallelGC"), 2100, ("-Xmx768m", "-Xmn384m"), 560)
 
 
 def gateway(options: StackOptions) -> tuple[str, int]:
@@ -72,7 +74,7 @@ def part(options: StackOptions, folder: Folder, jars: Path, java: str) -> Part:
         part="hbase",
         command=jvm.server(
             "hmaster",
-            (*OPEN, *size.master, "-XX:+UseParallelGC", f"-Dhbase.log.dir={folder.log}"),
+            (*OPEN, *size.master, f"-Dhbase.log.dir={folder.log}"),
             class_path,
             f"{_PACKAGE}.master.HMaster",
             "start",
