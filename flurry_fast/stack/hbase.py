@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,31 @@ from flurry_fast.stack.server import Part, Server
 _PACKAGE = "org.apache.hadoop.hbase"
 STARTED = b"Master has completed initialization"
 _CLOSED = b"NettyRpcServer: Stopping server on"
+# A block is written again with every flush of the counters. The more of its versions meet in memory, the fewer go to
+# files and through compactions: that is most of what a row costs the region server (perf/hbase.md).
+_MEMSTORE: dict[str, render.Value] = {
+    "hbase.hregion.memstore.flush.size": 384 << 20,
+    "hbase.regionserver.global.memstore.size": "0.4",
+    "hfile.block.cache.size": "0.2",
+}
+
+
+@dataclass(frozen=True)
+class _Size:
+    """Heaps of HMaster and gateway as their JVMs are told, and MiB that the processes take."""
+
+    master: tuple[str, ...]
+    master_memory: int
+    gateway: tuple[str, ...]
+    gateway_memory: int
+
+
+# G1's concurrent threads cost more CPU than ParallelGC's pauses; but ParallelGC can not lend the young what the old
+# need, so memstores and block cache must fit into two thirds of the heap: HBase's own shares, which quick ones have, do
+# not. The gateway holds several calls of some MiB at once, several times over: with less room for what is young they
+# are copied again and again.
+_QUICK = _Size(("-Xmx1g", "-XX:+UseG1GC"), 1100, ("-Xmx512m",), 330)
+_FULL = _Size(("-Xmx2g", "-XX:+UseParallelGC"), 2100, ("-Xmx768m", "-Xmn384m"), 560)
 
 
 def gateway(options: StackOptions) -> tuple[str, int]:
@@ -37,6 +63,7 @@ def part(options: StackOptions, folder: Folder, jars: Path, java: str) -> Part:
     ports, jvm = Ports(options.base_port), Jvm(java, folder.root, options.quick)
     conf = folder.conf / "hbase"
     class_path = f"{conf}:{jars}/*"
+    size = _QUICK if options.quick else _FULL
 
     def works() -> None:
         probes.hbase_rpc(ports.master)
@@ -47,13 +74,13 @@ def part(options: StackOptions, folder: Folder, jars: Path, java: str) -> Part:
         part="hbase",
         command=jvm.server(
             "hmaster",
-            (*OPEN, "-Xmx1g", "-XX:+UseG1GC", f"-Dhbase.log.dir={folder.log}"),
+            (*OPEN, *size.master, f"-Dhbase.log.dir={folder.log}"),
             class_path,
             f"{_PACKAGE}.master.HMaster",
             "start",
         ),
         ports={"zookeeper": ports.zookeeper, "master": ports.master, "region server": ports.region_server},
-        memory=1100,
+        memory=size.master_memory,
         answers=works,
         says=STARTED,
     )
@@ -62,13 +89,13 @@ def part(options: StackOptions, folder: Folder, jars: Path, java: str) -> Part:
         part="hbase",
         command=jvm.server(
             "thrift",
-            (*OPEN, "-Xmx512m", "-XX:+UseSerialGC"),
+            (*OPEN, *size.gateway, "-XX:+UseSerialGC"),
             class_path,
             f"{_PACKAGE}.thrift.ThriftServer",
             *("-b", HOST, "-p", str(ports.thrift), "--infoport", "-1"),
         ),
         ports={"thrift": ports.thrift},
-        memory=330,
+        memory=size.gateway_memory,
         answers=partial(probes.gateway, ports.thrift),
     )
     return Part(
@@ -123,9 +150,12 @@ def hbase_site(options: StackOptions, folder: Folder) -> str:
             "hbase.master.wait.on.regionservers.maxtostart": 1,
             "hbase.master.wait.on.regionservers.timeout": 500,
             "hbase.master.wait.on.regionservers.interval": 100,
-            "hbase.regionserver.msginterval": 500,
+            # With each report the server writes out as text the calls that it is at, rows and all. A start may wait as
+            # long for the first one.
+            "hbase.regionserver.msginterval": 500 if options.quick else 2000,
             "hbase.regionserver.handler.count": 10,
             "hbase.rpc.rows.warning.threshold": 10_000,  # batches of 5,000 rows are meant
+            **({} if options.quick else _MEMSTORE),
             **options.extra.get("hbase", {}),
         }
     )

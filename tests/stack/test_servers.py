@@ -73,5 +73,21 @@ def test_processes_are_known_by_their_command_line(folder: Folder) -> None:
             assert server.command.count("-XX:TieredStopAtLevel=1") == 1
 
 
+def test_rows_meet_in_memory_unless_a_start_is_to_be_quick(folder: Folder) -> None:
+    """Memstores and block cache fit into what ParallelGC has for the old, two thirds of the heap."""
+    full, quick = (site(hbase.hbase_site(StackOptions(quick=quick), folder)) for quick in (False, True))
+    shares = [float(full[f"h{name}.size"]) for name in ("base.regionserver.global.memstore", "file.block.cache")]
+    assert sum(shares) < 2 / 3
+    memstore = int(full["hbase.hregion.memstore.flush.size"])
+    master, gateway = parts(folder, StackOptions())["hbase"].servers
+    assert {"-Xmx2g", "-XX:+UseParallelGC"} <= set(master.command)
+    assert 2 * memstore <= shares[0] * (2 << 30)  # one goes to a file while the next one fills
+    assert "hbase.hregion.memstore.flush.size" not in quick
+    small, small_gateway = parts(folder, StackOptions(quick=True))["hbase"].servers
+    assert {"-Xmx1g", "-XX:+UseG1GC"} <= set(small.command)
+    assert small.memory < master.memory
+    assert small_gateway.memory < gateway.memory
+
+
 def test_a_backslash_stays_one() -> None:
     assert render.java_properties({"a": "b\\c"}) == "a=b\\\\c\n"
