@@ -213,10 +213,15 @@ impl Regions {
             + free.sum::<usize>() * 4
     }
 
-    /// Whether nobody uses the larger part of them.
-    pub fn is_mostly_free(&self) -> bool {
+    /// Cells that nobody uses.
+    pub fn free_cells(&self) -> usize {
         let cells: usize = self.chunks.iter().map(Vec::len).sum();
-        cells > 2 * self.taken
+        cells - self.taken
+    }
+
+    /// Cells of regions that somebody uses.
+    pub fn taken_cells(&self) -> usize {
+        self.taken
     }
 
     /// The cells of a region.

@@ -236,14 +236,19 @@ impl GroupTable {
         self.cells.release(region);
     }
 
-    /// Whether most keys and numbers are nobody's any more.
-    pub fn has_mostly_dead_texts(&self) -> bool {
-        self.dead > self.count
+    /// Groups whose keys and numbers are nobody's any more.
+    pub fn dead(&self) -> usize {
+        self.dead
     }
 
-    /// Whether most cells are nobody's any more.
-    pub fn is_mostly_free(&self) -> bool {
-        self.cells.is_mostly_free()
+    /// Cells that nobody uses.
+    pub fn free_cells(&self) -> usize {
+        self.cells.free_cells()
+    }
+
+    /// Cells of regions that somebody uses.
+    pub fn taken_cells(&self) -> usize {
+        self.cells.taken_cells()
     }
 
     /// Its keys and numbers, of which it has none then: they are to be copied back.

@@ -197,7 +197,7 @@ fn cells_are_given_to_others_and_never_more_than_three_quarters_full() {
 fn the_living_can_be_moved() {
     let keys = Keys::random();
     let (mut table, [a, mut b]) = filled(&keys, 5_000);
-    assert!(!table.has_mostly_dead_texts() && !table.is_mostly_free());
+    assert_eq!(table.dead(), 0);
     table.release(a.region);
     let held = table.bytes();
     let old = table.take_texts();
@@ -219,19 +219,17 @@ fn the_living_can_be_moved() {
 }
 
 #[test]
-fn what_is_worth_moving_is_known() {
+fn what_is_dead_is_known() {
     let keys = Keys::random();
     let (mut table, [a, b]) = filled(&keys, 5_000);
-    let more = a.groups.len().max(b.groups.len()) == a.groups.len();
-    let (larger, smaller) = if more { (a, b) } else { (b, a) };
-    table.release(larger.region);
-    assert_eq!(
-        table.has_mostly_dead_texts(),
-        larger.groups.len() > smaller.groups.len()
-    );
-    table.release(smaller.region);
-    assert!(table.has_mostly_dead_texts() && table.is_mostly_free());
-    assert_eq!(table.len(), 0);
+    let (free, taken) = (table.free_cells(), table.taken_cells());
+    table.release(a.region);
+    assert_eq!(table.dead(), a.groups.len());
+    assert_eq!(table.free_cells(), free + a.region.cells as usize);
+    table.release(b.region);
+    assert_eq!(table.dead(), a.groups.len() + b.groups.len());
+    assert_eq!((table.len(), table.taken_cells()), (0, 0));
+    assert_eq!(table.free_cells(), free + taken);
 }
 
 /// A rollup may have a million groups: more cells than an ordinary chunk.

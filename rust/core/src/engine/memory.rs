@@ -2,10 +2,20 @@
 
 use super::sink::ReportSink;
 use super::{Engine, EngineError};
+use crate::counters::blocks::Worth;
 use crate::trials::{self, Bug};
 
 /// Batches in a row without a record for it, after which a block is not in steady use.
 const RECENT: u64 = 2;
+
+/// Of the target in sixteenths: what blocks whose groups lie in the table may take, …
+const OPEN: usize = 11;
+/// … and what they take after some were put away.
+const OPEN_AFTER: usize = 8;
+
+fn part(sixteenths: usize, target: usize) -> usize {
+    target / 16 * sixteenths
+}
 
 /// Bytes held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,17 +75,17 @@ impl<S: ReportSink> Engine<S> {
     }
 
     /// Keeps `memory().blocks` at `target_bytes`, where it can. Once the groups
-    /// in the table take half of that, those of blocks that were not touched for
-    /// longest are put away as bytes, written or not; once everything together
-    /// is more, most of them. Where that is not enough, clean blocks leave
-    /// memory, oldest first. Each goes further than it must, to be done rarely.
-    /// Returns how many left.
+    /// in the table take two thirds of that, those of blocks that were not
+    /// touched for longest are put away as bytes, written or not; once
+    /// everything together is more, more of them, and what is dead is cleared
+    /// up. Where that is not enough, clean blocks leave memory, oldest first.
+    /// Each goes further than it must, to be done rarely. Returns how many left.
     pub fn evict(&mut self, target_bytes: usize) -> Result<usize, EngineError> {
         self.no_open_needs("evict")?;
         let (held, open) = (self.blocks.bytes(), self.blocks.open_bytes());
         let again_at = self.evict_again_at;
         let crowded = held > target_bytes.max(again_at.held);
-        if !crowded && open <= (target_bytes / 2).max(again_at.open) && target_bytes > 0 {
+        if !crowded && open <= part(OPEN, target_bytes).max(again_at.open) && target_bytes > 0 {
             return Ok(0);
         }
         let mut oldest: Vec<(u64, u32)> = self
@@ -85,19 +95,23 @@ impl<S: ReportSink> Engine<S> {
             .map(|(id, block)| (block.turn, id))
             .collect();
         oldest.sort_unstable();
-        self.pack(&oldest, target_bytes / 8 * 3);
-        if self.blocks.bytes() > target_bytes {
-            // To open a block again costs far less than to read one, but what
-            // is counted in all the time would come and go with each batch.
-            let settled = oldest.partition_point(|(turn, _)| turn + RECENT <= self.turn);
-            let all = target_bytes == 0;
-            let some = oldest.get(..settled).filter(|_| !all).unwrap_or(&oldest);
-            self.pack(some, 0);
+        self.pack(&oldest, part(OPEN_AFTER, target_bytes));
+        // To open a block again costs far less than to read one, but what is
+        // counted in all the time would come and go with each batch.
+        let settled = oldest.partition_point(|(turn, _)| turn + RECENT <= self.turn);
+        let all = target_bytes == 0;
+        let some = oldest.get(..settled).filter(|_| !all).unwrap_or(&oldest);
+        for less in [OPEN_AFTER, OPEN_AFTER / 2, 0] {
+            if self.blocks.bytes() <= target_bytes {
+                break;
+            }
+            self.pack(some, part(less, target_bytes));
+            self.blocks.tidy(&self.program, Worth::Some);
         }
         // What could not be helped now will not be soon: blocks of more than a
         // mebibyte as bytes stay open.
         let (held, open) = (self.blocks.bytes(), self.blocks.open_bytes());
-        self.evict_again_at.open = if open > target_bytes / 2 {
+        self.evict_again_at.open = if open > part(OPEN, target_bytes) {
             a_bit_more(open)
         } else {
             0
@@ -124,8 +138,7 @@ impl<S: ReportSink> Engine<S> {
             }
             self.stats.blocks_packed += u64::from(self.blocks.pack(&self.program, *id));
         }
-        // Their numbers are still needed.
-        self.blocks.tidy(&self.program, false);
+        self.blocks.tidy(&self.program, Worth::Most);
     }
 
     fn evict_clean(&mut self, oldest: &[(u64, u32)], target: usize) -> u64 {
@@ -172,7 +185,8 @@ impl<S: ReportSink> Engine<S> {
     /// numbers of blocks change, the lists of them are made anew; open needs
     /// know blocks by number, and keep them.
     pub(super) fn give_back(&mut self) {
-        if !self.blocks.tidy(&self.program, self.open.is_none()) {
+        self.blocks.tidy(&self.program, Worth::Most);
+        if self.open.is_some() || !self.blocks.tidy_numbers() {
             return;
         }
         for part in &mut self.partitions {

@@ -17,6 +17,7 @@ use super::program::Program;
 use super::table::{GroupTable, Region, TableFull};
 use heads::Heads;
 use shrink::{SAMPLE_BYTES, Shrinker};
+pub use tidy::Worth;
 
 /// One block's place and state, in a cache line; its groups lie in the common table.
 #[derive(Debug)]

@@ -10,27 +10,49 @@ use crate::counters::index::Index;
 use crate::counters::program::Program;
 use crate::counters::table::TableFull;
 
+/// How much must be dead for the living to be moved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Worth {
+    /// Most: moving costs no more than what is dead did.
+    Most,
+    /// A quarter of that: memory is short, and to read a block again costs more.
+    Some,
+}
+
+impl Worth {
+    fn moving(self, dead: usize, living: usize) -> bool {
+        let most = match self {
+            Worth::Most => living,
+            Worth::Some => living / 4,
+        };
+        dead > most
+    }
+}
+
 impl Blocks {
-    /// Moves what is worth moving. Whether the numbers of blocks changed; that
-    /// they may is said by `renumber`.
-    pub fn tidy(&mut self, program: &Program, renumber: bool) -> bool {
-        let moved = self.tidy_contents(program);
+    /// Moves what is worth moving.
+    pub fn tidy(&mut self, program: &Program, worth: Worth) {
+        let moved = self.tidy_contents(program, worth);
         self.full |= moved.is_err();
-        let renumber = renumber && self.blocks.len() > 2 * self.len();
-        if renumber {
-            self.renumber();
-        }
-        renumber
     }
 
-    fn tidy_contents(&mut self, program: &Program) -> Result<(), TableFull> {
-        if self.dead_body_bytes > self.body_bytes / 2 {
+    /// Lets blocks move up where most are dropped; whether their numbers changed.
+    pub fn tidy_numbers(&mut self) -> bool {
+        let most = self.blocks.len() > 2 * self.len();
+        if most {
+            self.renumber();
+        }
+        most
+    }
+
+    fn tidy_contents(&mut self, program: &Program, worth: Worth) -> Result<(), TableFull> {
+        if worth.moving(self.dead_body_bytes, self.body_bytes / 2) {
             self.move_bodies()?;
         }
-        if self.table.has_mostly_dead_texts() {
+        if worth.moving(self.table.dead(), self.table.len()) {
             self.move_texts(program)?;
         }
-        if self.table.is_mostly_free() {
+        if worth.moving(self.table.free_cells(), self.table.taken_cells()) {
             self.move_cells()?;
         }
         Ok(())
