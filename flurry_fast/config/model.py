@@ -186,7 +186,7 @@ class Counters(Section):
         json_schema_extra=SECONDS,
     )
     flush_age_behind: Duration = Field(
-        30.0,
+        60.0,
         gt=0,
         le=86400,
         description="The same as counters.flush_age while reading is behind the log (batches come full): newer records"
