@@ -4,9 +4,10 @@
 
 Devices send at Flurry's rate of 2013 (20,000 reports a second, bench/devices.py) to `flurry-fast consume` with both
 sinks on a real stack. After the warm-up the consumer is replaced in order, as an upgrade does it: the new one knows no
-block, and must read what is stored of each that comes again, until it has them. From then on, flush by flush: blocks
-that were read before they could be counted, rows and bytes that were written, reports, resident memory. Steady state
-is the last flush. Every followed app's `reports` must be exactly what was sent, and an audit must find nothing.
+block, and must read what is stored of each that comes again, until it has them (--same: it is not). From then on, a
+round of flushes (of all partitions, one after the other) after the other: blocks that were read before they could be
+counted, rows and bytes that were written, reports, resident memory. Steady state is the last round. Every followed
+app's `reports` must be exactly what was sent, and an audit must find nothing.
 """
 
 from __future__ import annotations
@@ -56,15 +57,19 @@ class Moment:
         }
 
 
-def flushes(consumer: Consumer, seconds: float, every: float = 0.5) -> list[Moment]:
-    """One moment at the start, and one after each flush of the counters. Raises ProcessFailed."""
+def rounds(consumer: Consumer, seconds: float, flush: float, every: float = 0.5) -> list[Moment]:
+    """One moment at the start, and one after the first flush of the counters in every `flush` seconds.
+
+    Raises ProcessFailed.
+    """
     started, resident = time.monotonic(), consumer.resident()
     found = [Moment(0.0, resident, consumer.metrics())]
     while (now := time.monotonic() - started) < seconds:
         time.sleep(every)
         resident = max(resident, consumer.resident())
         metrics = consumer.metrics()
-        if metrics["flushes counters"] > found[-1].metrics["flushes counters"]:
+        flushed = metrics["flushes counters"] > found[-1].metrics["flushes counters"]
+        if flushed and now - found[-1].seconds >= flush:
             found.append(Moment(now, resident, metrics))
             resident = 0
     return found
@@ -95,11 +100,12 @@ def measure(options: argparse.Namespace) -> Part:
                 child.tell("go")
                 step("warm-up", f"{options.warm_up:g} minutes")
                 time.sleep(warm_up)
-                consumer.end()
                 step("measured", f"{options.minutes:g} minutes")
-                consumer = Consumer(folder, here, given)
-                consumer.until_reading()
-                found = flushes(consumer, seconds)
+                if not options.same:
+                    consumer.end()
+                    consumer = Consumer(folder, here, given)
+                    consumer.until_reading()
+                found = rounds(consumer, seconds, options.flush)
                 answer = json.loads(child.expect("done"))
             step("compared", f"{answer['sent']:,} reports")
             consumer.until_counted(CATCH_UP + options.flush)
@@ -109,7 +115,7 @@ def measure(options: argparse.Namespace) -> Part:
         counted = check_counted(here, answer["watched"])
         audited = audit(here, folder, options.audit)
     rows = [
-        {"name": f"flush {number}", "title": f"flush {number} after the start", **moment.since(before)}
+        {"name": f"round {number}", "title": f"round {number} of flushes after the start", **moment.since(before)}
         for number, (before, moment) in enumerate(pairwise(found), 1)
     ]
     if not rows:
@@ -126,6 +132,7 @@ def measure(options: argparse.Namespace) -> Part:
         "flush_s": options.flush,
         "apps": options.apps,
         "partitions": options.partitions,
+        "replaced": not options.same,
         "settings": " ".join(options.set) or "consume.memory as shipped",
     }
     notes = [
@@ -140,6 +147,7 @@ def main() -> None:
     arguments = options_of(__doc__)
     arguments.add_argument("--minutes", type=float, default=6.5)
     arguments.add_argument("--warm-up", type=float, default=3.0, metavar="MINUTES", help="Before the new start.")
+    arguments.add_argument("--same", action="store_true", help="The same process all the time, not a new one.")
     arguments.add_argument("--rate", type=float, default=20_000.0, help="Reports a second.")
     arguments.add_argument("--flush", type=float, default=60.0, metavar="SECONDS")
     arguments.add_argument("--audit", type=int, default=1, metavar="PARTITIONS", help="That are audited at the end.")
