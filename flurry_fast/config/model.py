@@ -165,8 +165,8 @@ class Counters(Section):
     flush_slice: ByteSize = Field(
         64 * 2**20,
         ge=1,
-        description="A flush takes the partitions that have waited longest, until their unwritten blocks take this much"
-        " memory; the others follow. What is being written is in memory twice.",
+        description="A flush takes the partitions that have waited longest, until their blocks are about so many bytes;"
+        " the others follow. What is being written is in memory twice.",
         json_schema_extra=BYTES,
     )
     flush_age: Duration = Field(

@@ -85,6 +85,7 @@ class CountersSink(Sink[CountersPosition]):
         self._flushes = self._failures = 0
         self._frozen_at = float("-inf")
         self._took = 0.0  # seconds, the last flush that was acknowledged
+        self._row_bytes: float | None = None  # of the last flush that had rows, on average
         self._replica: dict[tuple[str, bytes, bytes], Any] = {}  # of a seeded bug
 
     # --- assignment ----------------------------------------------------------------------------------------------
@@ -242,8 +243,10 @@ class CountersSink(Sink[CountersPosition]):
 
     def _slice(self, partitions: Collection[int]) -> list[int]:
         """Those of these partitions that have waited longest, as many as a flush takes."""
-        memory = self._engine.memory()
-        each = memory["dirty"] / max(1, memory["dirty_blocks"])  # bytes of a block, about
+        each = self._row_bytes
+        if each is None:  # more than it will be: a block that is counted in takes several times its bytes in a row
+            memory = self._engine.memory()
+            each = memory["dirty"] / max(1, memory["dirty_blocks"])
         blocks = {state.partition: state.dirty_blocks for state in self._engine.partitions()}
         taken: list[int] = []
         size = 0.0
@@ -287,6 +290,8 @@ class CountersSink(Sink[CountersPosition]):
         since = {partition: self._since.pop(partition) for partition, _ in positions}
         size, rows = sum(part.bytes for part in flush.parts), sum(part.count for part in flush.parts)
         self._snapshot = Snapshot(flush, blocks, positions, since, size, rows)
+        if rows:
+            self._row_bytes = size / rows
         self._asked = False
         trials.fail_point("counters.freeze.after")
         self._send(self._snapshot)
