@@ -69,7 +69,7 @@ def rounds(consumer: Consumer, seconds: float, flush: float, every: float = 0.5)
         resident = max(resident, consumer.resident())
         metrics = consumer.metrics()
         flushed = metrics["flushes counters"] > found[-1].metrics["flushes counters"]
-        if flushed and now - found[-1].seconds >= flush:
+        if flushed and now - found[-1].seconds >= flush - every:
             found.append(Moment(now, resident, metrics))
             resident = 0
     return found

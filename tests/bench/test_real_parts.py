@@ -65,7 +65,7 @@ def test_recovery_of_a_killed_consumer(start: Start) -> None:
 
 
 def test_steady_state_flush_by_flush(start: Start) -> None:
-    words = ("--minutes", "0.07", "--warm-up", "0.03", "--rate", "300", "--flush", "1")
+    words = ("--minutes", "0.15", "--warm-up", "0.03", "--rate", "300", "--flush", "1")
     found = start(steady, *words, *SMALL)
     assert len(found["figures"]) >= 2
     assert all(row["rows_per_report"] > 0 for row in found["figures"])
