@@ -95,7 +95,7 @@ impl<S: ReportSink> Engine<S> {
             .map(|(id, block)| (block.turn, id))
             .collect();
         oldest.sort_unstable();
-        self.pack(&oldest, part(OPEN_AFTER, target_bytes));
+        self.pack(&oldest, part(OPEN_AFTER, target_bytes), Worth::Most);
         // To open a block again costs far less than to read one, but what is
         // counted in all the time would come and go with each batch.
         let settled = oldest.partition_point(|(turn, _)| turn + RECENT <= self.turn);
@@ -105,8 +105,7 @@ impl<S: ReportSink> Engine<S> {
             if self.blocks.bytes() <= target_bytes {
                 break;
             }
-            self.pack(some, part(less, target_bytes));
-            self.blocks.tidy(&self.program, Worth::Some);
+            self.pack(some, part(less, target_bytes), Worth::Some);
         }
         // What could not be helped now will not be soon: blocks of more than a
         // mebibyte as bytes stay open.
@@ -130,15 +129,16 @@ impl<S: ReportSink> Engine<S> {
         Ok(evicted as usize)
     }
 
-    /// Puts blocks away in this order, until those that are open take `target` bytes.
-    fn pack(&mut self, oldest: &[(u64, u32)], target: usize) {
+    /// Puts blocks away in this order, until those that are open take `target`
+    /// bytes, and clears up what is worth it.
+    fn pack(&mut self, oldest: &[(u64, u32)], target: usize, worth: Worth) {
         for (_, id) in oldest {
             if self.blocks.open_bytes() <= target {
                 break;
             }
             self.stats.blocks_packed += u64::from(self.blocks.pack(&self.program, *id));
         }
-        self.blocks.tidy(&self.program, Worth::Most);
+        self.blocks.tidy(&self.program, worth);
     }
 
     fn evict_clean(&mut self, oldest: &[(u64, u32)], target: usize) -> u64 {

@@ -85,7 +85,7 @@ impl Blocks {
         let mut decoded: Decoded = std::mem::take(&mut self.decoded);
         let read = self.body(id).map(|body| decoded.read_body(plan, body));
         self.full |= !matches!(read, Some(Ok(())));
-        self.body_is_dead(self.kept_bytes(id));
+        self.body_is_dead(self.get(id).map_or(0, |block| block.packed));
         self.packed_bytes -= self.bytes_of(id);
         if let Some(block) = self.blocks.get_mut(id as usize) {
             block.packed = 0;
@@ -101,12 +101,10 @@ impl Blocks {
         let Some(block) = self.blocks.get_mut(id as usize) else {
             return;
         };
-        if block.packed != 0 {
+        let place = std::mem::take(&mut block.packed);
+        if place != 0 {
             self.packed_bytes -= block.bytes as usize;
-            self.body_is_dead(self.kept_bytes(id));
-            if let Some(block) = self.blocks.get_mut(id as usize) {
-                block.packed = 0;
-            }
+            self.body_is_dead(place);
             return;
         }
         self.table.release(std::mem::take(&mut block.region));
@@ -118,13 +116,8 @@ impl Blocks {
         self.heads.give_back(head);
     }
 
-    /// Of what is put away of a block.
-    fn kept_bytes(&self, id: u32) -> usize {
-        self.get(id)
-            .map_or(0, |block| self.bodies.get(block.packed).1.len())
-    }
-
-    fn body_is_dead(&mut self, bytes: usize) {
+    fn body_is_dead(&mut self, place: u32) {
+        let bytes = self.bodies.get(place).1.len();
         self.body_bytes -= bytes;
         self.dead_body_bytes += bytes;
     }

@@ -4,7 +4,6 @@
 use zstd::bulk::{Compressor, Decompressor};
 
 use crate::counters::arena::MAX_KEY;
-use crate::counters::varint;
 
 /// Bodies are gathered up to so many bytes; then the dictionary is made of them.
 pub(super) const SAMPLE_BYTES: usize = 160 << 10;
@@ -21,7 +20,7 @@ const SHORTEST: usize = 40;
 pub(super) enum Form {
     /// As they are.
     Plain,
-    /// Their length and a frame of Zstandard.
+    /// A frame of Zstandard, which says how long they are.
     Shrunk,
 }
 
@@ -50,23 +49,17 @@ impl Shrinker {
 
     /// The body as it is kept.
     pub fn shrink<'s>(&'s mut self, body: &'s [u8]) -> (Form, &'s [u8]) {
-        if body.len() < SHORTEST || body.len() > MAX_KEY {
+        if body.len() < SHORTEST {
             return (Form::Plain, body);
         }
-        if self.zstd.is_none() {
+        let Some((zstd, _)) = &mut self.zstd else {
             self.learn(body);
             return (Form::Plain, body);
-        }
-        let frame = &mut self.restored;
-        frame.clear();
-        frame.reserve(zstd::zstd_safe::compress_bound(body.len()));
-        let done = self
-            .zstd
-            .as_mut()
-            .is_some_and(|(zstd, _)| zstd.compress_to_buffer(body, frame).is_ok());
+        };
         self.shrunk.clear();
-        varint::write(body.len() as u64, &mut self.shrunk);
-        self.shrunk.extend_from_slice(frame);
+        self.shrunk
+            .reserve(zstd::zstd_safe::compress_bound(body.len()));
+        let done = zstd.compress_to_buffer(body, &mut self.shrunk).is_ok();
         if done && self.shrunk.len() < body.len() {
             (Form::Shrunk, &self.shrunk)
         } else {
@@ -79,20 +72,17 @@ impl Shrinker {
         if form == Form::Plain as u8 {
             return Some(kept);
         }
-        let mut frame = kept;
-        let length = varint::read(&mut frame)? as usize;
-        if length > MAX_KEY {
-            return None;
-        }
+        let length = zstd::zstd_safe::get_frame_content_size(kept).ok()??;
+        let length = usize::try_from(length).ok().filter(|n| *n <= MAX_KEY)?;
         self.restored.clear();
         self.restored.reserve(length);
         let (_, zstd) = self.zstd.as_mut()?;
-        let found = zstd.decompress_to_buffer(frame, &mut self.restored);
+        let found = zstd.decompress_to_buffer(kept, &mut self.restored);
         (found.ok()? == length).then_some(&self.restored)
     }
 
     fn learn(&mut self, body: &[u8]) {
-        if self.sizes.is_empty() && self.sample_bytes == 0 {
+        if self.sample_bytes == 0 {
             return; // it could not be made
         }
         self.samples.extend_from_slice(body);
@@ -174,9 +164,11 @@ mod tests {
         for end in 0..kept.len() {
             assert_eq!(shrinker.restore(shrunk, &kept[..end]), None);
         }
-        let mut huge = Vec::new();
-        varint::write(u64::MAX, &mut huge);
-        huge.extend_from_slice(&kept);
+        // A frame with eight bytes for the size of its content, which are no size of a body.
+        let mut huge = kept[..4].to_vec();
+        huge.push(0xE0);
+        huge.extend_from_slice(&(u64::MAX / 4).to_le_bytes());
+        huge.extend_from_slice(&kept[5..]);
         assert_eq!(shrinker.restore(shrunk, &huge), None);
         assert_eq!(Shrinker::new(1).restore(shrunk, &kept), None);
     }
