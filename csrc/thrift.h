@@ -115,7 +115,7 @@ typedef enum {
     FF_IO_ERROR,    /* the gateway's exceptions, `text` has their message */
     FF_ILLEGAL,
     FF_APPLICATION, /* and `code` its type */
-    FF_INTERRUPTED  /* a signal came: look at it, then go on */
+    FF_INTERRUPTED  /* a signal may have come: look, then go on */
 } ff_outcome;
 
 typedef struct {

@@ -164,6 +164,10 @@ static int patience(const ff_exchange *exchange) {
     return milliseconds > 60000 ? 60000 : (int)milliseconds;
 }
 
+/* A signal may come to another thread, or just before the wait: then nothing
+ * interrupts poll(), and the caller looks at signals this often. */
+#define LOOK_MS 100
+
 ff_outcome ff_exchange_run(ff_exchange *exchange) {
     struct pollfd fds[FF_LANES];
     size_t count = exchange->lanes_count;
@@ -184,12 +188,11 @@ ff_outcome ff_exchange_run(ff_exchange *exchange) {
         int wait = patience(exchange);
         if (wait < 0)
             return failed(exchange, FF_TIMEOUT, 0, "no answer in time");
-        int ready = poll(fds, (nfds_t)count, wait);
-        if (ready < 0) {
-            if (errno == EINTR)
-                return FF_INTERRUPTED;
+        int ready = poll(fds, (nfds_t)count, wait > LOOK_MS ? LOOK_MS : wait);
+        if (ready < 0 && errno != EINTR)
             return failed(exchange, FF_ERRNO, errno, "");
-        }
+        if (ready < 0 || (ready == 0 && wait > LOOK_MS))
+            return FF_INTERRUPTED;
         for (size_t i = 0; i < count && ready > 0; i++)
             if (fds[i].revents && serve(exchange, &exchange->lanes[i], fds[i].revents) != FF_FINE)
                 return exchange->outcome;

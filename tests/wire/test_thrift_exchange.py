@@ -398,8 +398,8 @@ def test_an_endless_reply(peers: Peers) -> None:
     fails(puts(1), peers(script), "too large")
 
 
-def test_a_signal_is_looked_at_meanwhile(peers: Peers) -> None:
-    import os
+@pytest.mark.parametrize("receiver", ["this thread", "another"])
+def test_a_signal_is_looked_at_meanwhile(peers: Peers, receiver: str) -> None:
     import signal
 
     class Told(Exception):
@@ -410,7 +410,9 @@ def test_a_signal_is_looked_at_meanwhile(peers: Peers) -> None:
 
     def script(peer: Peer) -> None:
         peer.receive()
-        os.kill(os.getpid(), signal.SIGUSR1)
+        thread = threading.main_thread().ident if receiver == "this thread" else threading.get_ident()
+        assert thread
+        signal.pthread_kill(thread, signal.SIGUSR1)
         peer.wait_for_the_end()
 
     before = signal.signal(signal.SIGUSR1, tell)
