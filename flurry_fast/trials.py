@@ -65,6 +65,7 @@ OWN: dict[str, str] = {
     "lost_claim_advances": "A lost claim moves the archive's position as if it had been won.",
     "lost_claim_not_read_again": "After a lost claim, the records between are not read again.",
     "no_registry_read_before_claim": "The archive claims names without looking into the registry.",
+    "packed_replaced": "What is added to a block that is put away replaces what it had, where both have a group.",
     "packed_taken_as_written": "A block that is put away as bytes is taken to be written.",
     "retention_skipped": "A position that retention has passed is moved to the log's start.",
     "stopped_sink_passed_over": "A sink that stopped does not hold back the commit.",

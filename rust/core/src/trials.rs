@@ -23,6 +23,7 @@ pub enum Bug {
     GapInOffsetsPassed,
     DedupFromWholeArchive,
     PackedTakenAsWritten,
+    PackedReplaced,
 }
 
 impl Bug {
@@ -47,6 +48,7 @@ impl Bug {
             Self::DedupFromWholeArchive,
         ),
         ("packed_taken_as_written", Self::PackedTakenAsWritten),
+        ("packed_replaced", Self::PackedReplaced),
     ];
 }
 

@@ -1,6 +1,7 @@
 //! The plan parser: a refusal with a reason, or a plan that can be counted by.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use flurry_core::counters::Program;
 use flurry_core::plan::{MAX_CAP, MAX_DIMENSIONS, MAX_MEASURES, MAX_ROLLUPS, Plan};
@@ -38,5 +39,5 @@ fn sound(text: &str, plan: &Plan) {
             rollup.number, rollup.name
         )));
     }
-    let _ = Program::compile(plan);
+    let _ = Program::compile(Arc::new(plan.clone()));
 }

@@ -234,7 +234,9 @@ impl Decoded {
         self.values.get(start..start + section.width).unwrap_or(&[])
     }
 
-    fn clear(&mut self) {
+    /// Nothing is in it then.
+    pub(super) fn clear(&mut self) {
+        self.header = Header::default();
         self.sections.clear();
         self.keys.clear();
         self.key_ends.clear();

@@ -1,6 +1,8 @@
 //! A plan compiled for the hot path: which values to look at, how they make a
 //! group's fingerprint, which numbers to add.
 
+use std::sync::Arc;
+
 use super::fingerprint::Keys;
 use super::pack::{Field, Layout, Packed, Packing};
 use crate::clock::TimeRules;
@@ -9,6 +11,8 @@ use crate::report::{Report, Session, slice};
 
 /// A compiled plan.
 pub struct Program {
+    /// What it was compiled from.
+    pub plan: Arc<Plan>,
     pub(super) keys: Keys,
     pub(super) time: TimeRules,
     pub(super) limits: CountLimits,
@@ -113,9 +117,16 @@ pub(super) struct Step {
     pub distinct: usize,
 }
 
+impl Step {
+    /// Whether so many groups leave room for as many again.
+    pub fn is_roomy(&self, groups: usize) -> bool {
+        self.single.is_some() || 2 * groups <= self.cap as usize
+    }
+}
+
 impl Program {
     /// Compiles a plan, with a fingerprint key of its own.
-    pub fn compile(plan: &Plan) -> Self {
+    pub fn compile(plan: Arc<Plan>) -> Self {
         let keys = Keys::random();
         let mut rollups: Vec<Step> = (0..)
             .zip(&plan.rollups)
@@ -144,6 +155,7 @@ impl Program {
             unreadable: 0,
             wanted: Wanted::default(),
             keys,
+            plan: Arc::clone(&plan),
         };
         for (at, rollup) in plan.rollups.iter().enumerate() {
             program.place(at, rollup);

@@ -290,7 +290,6 @@ impl<S: ReportSink> Engine<S> {
             Ok(()) => {
                 let mut fold = Fold {
                     program,
-                    plan: &self.plan,
                     incarnation: self.incarnation,
                     turn: self.turn,
                     blocks: &mut self.blocks,
@@ -316,7 +315,6 @@ impl<S: ReportSink> Engine<S> {
     fn apply_waiting(&mut self, scratch: &mut Scratch<'_>, open: &mut Open, pass: Pass) {
         let mut fold = Fold {
             program: &self.program,
-            plan: &self.plan,
             incarnation: self.incarnation,
             turn: self.turn,
             blocks: &mut self.blocks,

@@ -61,7 +61,11 @@ impl<S: ReportSink> Engine<S> {
         let mut part = Partition::new(partition, self.epochs, read_from);
         if let Some(position) = counters {
             expect(&mut part, position.position, position.crc);
-            part.counters = Some(Counters::at(&position, &self.plan.dedup, recall_from));
+            part.counters = Some(Counters::at(
+                &position,
+                &self.program.plan.dedup,
+                recall_from,
+            ));
             if recall_from == Some(position.position) {
                 self.stops.extend(part.note_recalled());
             }
@@ -137,7 +141,7 @@ impl<S: ReportSink> Engine<S> {
         }
         self.epochs += 1;
         let epoch = self.epochs;
-        let counters = Counters::at(&position, &self.plan.dedup, recall_from);
+        let counters = Counters::at(&position, &self.program.plan.dedup, recall_from);
         let at = self
             .position_of(partition)
             .and_then(|at| self.partitions.get_mut(at));

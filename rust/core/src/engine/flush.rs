@@ -114,7 +114,7 @@ impl<S: ReportSink> Engine<S> {
     ) {
         let header = Header {
             end: position.position,
-            plan: self.plan.id,
+            plan: self.program.plan.id,
             // Known wherever a record was counted, and only then a block is dirty.
             last_crc: position.crc.unwrap_or(0),
         };
@@ -141,7 +141,11 @@ impl<S: ReportSink> Engine<S> {
                 parts.push(FlushPart {
                     table,
                     partition,
-                    qualifier: row::qualifier(self.plan.id, self.incarnation, partition as u16),
+                    qualifier: row::qualifier(
+                        self.program.plan.id,
+                        self.incarnation,
+                        partition as u16,
+                    ),
                     timestamp: header.end,
                     rows: Column::default(),
                     values: Column::default(),

@@ -7,7 +7,6 @@ use super::partition::Partition;
 use crate::clock;
 use crate::counters::blocks::Blocks;
 use crate::counters::{Fate, Fates, Gate, Ops, Program};
-use crate::plan::Plan;
 use crate::trials::{self, Bug};
 
 /// Which parts of a record are counted.
@@ -67,7 +66,6 @@ impl<'b> Records<'b> {
 /// What decides where operations are applied, and whether.
 pub(super) struct Fold<'e, 'b, S> {
     pub program: &'e Program,
-    pub plan: &'e Plan,
     pub incarnation: u32,
     pub turn: u64,
     pub blocks: &'e mut Blocks,
@@ -120,7 +118,7 @@ impl<S> Fold<'_, '_, S> {
             self.stats.skipped += 1;
             return false;
         }
-        self.blocks.prepare(self.program, self.plan, id);
+        self.blocks.prepare(self.program, id);
         let Some(block) = self.blocks.get_mut(id) else {
             return false;
         };
@@ -154,7 +152,7 @@ impl<S> Fold<'_, '_, S> {
         } else {
             self.stats.base_reads += 1;
             let asker = Asker {
-                plan: self.plan.id,
+                plan: self.program.plan.id,
                 incarnation: self.incarnation,
                 partition,
                 epoch: record.epoch,

@@ -30,6 +30,7 @@ impl<S: ReportSink> Engine<S> {
     pub fn stats(&self) -> Stats {
         Stats {
             updates: self.blocks.updates,
+            blocks_opened: self.blocks.opened,
             ..self.stats.clone()
         }
     }
@@ -108,7 +109,7 @@ impl<S: ReportSink> Engine<S> {
         }
         let header = Header {
             end,
-            plan: self.plan.id,
+            plan: self.program.plan.id,
             last_crc,
         };
         let mut value = Vec::new();

@@ -48,7 +48,6 @@ pub type OpenSink<S> = Box<dyn Fn(i32, i64) -> S + Send + Sync>;
 
 /// Counts, and feeds the archive, for the assigned partitions of one topic.
 pub struct Engine<S> {
-    plan: Arc<Plan>,
     program: Program,
     incarnation: u32,
     fingerprints: Fingerprints,
@@ -80,12 +79,11 @@ impl<S: ReportSink> Engine<S> {
         fingerprints: Fingerprints,
         open_sink: OpenSink<S>,
     ) -> Self {
-        let program = Program::compile(&plan);
+        let program = Program::compile(plan);
         Self {
             blocks: Blocks::new(&program),
             evict_again_at: memory::AgainAt::default(),
             gone: gone::Gone::new(gone::MOST),
-            plan,
             program,
             incarnation,
             fingerprints,
@@ -106,7 +104,7 @@ impl<S: ReportSink> Engine<S> {
 
     /// The plan that is counted by.
     pub fn plan(&self) -> &Plan {
-        &self.plan
+        &self.program.plan
     }
 
     fn position_of(&self, partition: i32) -> Option<usize> {

@@ -149,7 +149,7 @@ impl<S: ReportSink> Engine<S> {
                 ));
             };
             decoded
-                .read(&self.plan, cell.value)
+                .read(&self.program.plan, cell.value)
                 .map_err(|error| corrupt(row, error.to_string()))?;
             let end = decoded.header.end;
             if end != cell.timestamp {

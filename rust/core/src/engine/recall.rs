@@ -69,6 +69,6 @@ impl<S: ReportSink> Engine<S> {
     /// must see before it counts from a position with this highest Kafka time;
     /// `None`: it needs none.
     pub fn recall_since(&self, max_timestamp: i64) -> Option<i64> {
-        self.plan.dedup.since(max_timestamp)
+        self.program.plan.dedup.since(max_timestamp)
     }
 }

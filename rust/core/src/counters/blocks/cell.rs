@@ -2,11 +2,14 @@
 
 use super::Blocks;
 use super::apply::New;
+use super::heads::State;
 use crate::counters::block::{Decoded, Header, KeyParts, Writer, write_body};
+use crate::counters::cells::Cell;
 use crate::counters::program::Program;
 use crate::counters::row::write_row;
 use crate::counters::slots::Print;
-use crate::counters::table::Delta;
+use crate::counters::table::{Delta, GroupTable};
+use crate::trials::{self, Bug};
 
 /// A group to be written, with as much of its key as decides nearly always.
 struct Line {
@@ -23,6 +26,8 @@ struct Line {
 pub(super) struct Encoding {
     lines: Vec<Line>,
     numbers: Vec<u64>,
+    /// Whether what was written last leaves room for as many groups again.
+    pub roomy: bool,
     /// A block on its way to be put away.
     pub value: Vec<u8>,
 }
@@ -98,18 +103,44 @@ impl Blocks {
         if self.is_packed(id) {
             return write_body(out, header, self.body(id).unwrap_or(&[]));
         }
-        let Some(block) = self.blocks.get(id as usize) else {
-            return;
-        };
-        let (states, singles) = (
-            self.heads.states(block.head),
-            self.heads.singles(block.head),
-        );
-        let table = &self.table;
-        let Encoding { lines, numbers, .. } = &mut self.encoding;
+        let base = self.take_base(program, id);
+        if let Some(block) = self.blocks.get(id as usize) {
+            let states = self.heads.states(block.head);
+            let singles = self.heads.singles(block.head);
+            let open = Open {
+                table: &self.table,
+                states,
+                base: &base,
+            };
+            self.encoding
+                .gather(program, &open, singles, self.table.all(block.region));
+            self.encoding.write(program, &open, header, out);
+        }
+        self.decoded = base;
+    }
+}
+
+/// What a block is written from.
+struct Open<'b> {
+    table: &'b GroupTable,
+    states: &'b [State],
+    /// What was put away before these groups came.
+    base: &'b Decoded,
+}
+
+impl Encoding {
+    /// Lines and numbers of the groups in the table, in the order in which they are written.
+    fn gather<'c>(
+        &mut self,
+        program: &Program,
+        open: &Open<'_>,
+        singles: &[u64],
+        cells: impl Iterator<Item = &'c Cell>,
+    ) {
+        let Encoding { lines, numbers, .. } = self;
         lines.clear();
         numbers.clear();
-        for (step, state) in program.rollups.iter().zip(states) {
+        for (step, state) in program.rollups.iter().zip(open.states) {
             if let Some(at) = step.single
                 && state.groups > 0
             {
@@ -123,8 +154,8 @@ impl Blocks {
                 numbers.extend_from_slice(single.unwrap_or(&[]));
             }
         }
-        for cell in table.all(block.region) {
-            let (rollup, key) = table.key(cell.key);
+        for cell in cells {
+            let (rollup, key) = open.table.key(cell.key);
             lines.push(Line {
                 rollup,
                 key: cell.key,
@@ -132,35 +163,84 @@ impl Blocks {
                 prefix: prefix(key),
             });
             if let Some(layout) = program.layouts.get(usize::from(rollup)) {
-                table.values(cell, layout, numbers);
+                open.table.values(cell, layout, numbers);
             }
         }
         lines.sort_unstable_by(|a, b| {
             let (left, right) = ((a.rollup, a.prefix), (b.rollup, b.prefix));
-            left.cmp(&right)
-                .then_with(|| table.key(a.key).1.cmp(table.key(b.key).1))
+            let key = |line: &Line| open.table.key(line.key).1;
+            left.cmp(&right).then_with(|| key(a).cmp(key(b)))
         });
-        let sections = states.iter().filter(|state| state.groups > 0).count();
+    }
+
+    /// Writes them, merged with what was put away before.
+    fn write(&mut self, program: &Program, open: &Open<'_>, header: Header, out: &mut Vec<u8>) {
+        let Encoding { lines, numbers, .. } = self;
+        let mut lines = lines.as_slice();
+        let mut before = open.base.sections.iter().peekable();
+        let new = open.states.iter().filter(|state| state.groups > 0);
+        let mut sections = new.count();
+        for section in &open.base.sections {
+            let state = open.states.get(section.rollup);
+            sections += usize::from(state.is_none_or(|state| state.groups == 0));
+        }
+        let mut groups = Vec::new();
         let mut writer = Writer::begin(out, header, sections);
-        for lines in lines.chunk_by(|a, b| a.rollup == b.rollup) {
-            let Some(rollup) = lines.first().map(|line| usize::from(line.rollup)) else {
+        self.roomy = true;
+        let rollups = program.rollups.iter().zip(&program.layouts);
+        for ((step, layout), state) in rollups.zip(open.states) {
+            let at = usize::from(step.at);
+            let own = lines.partition_point(|line| usize::from(line.rollup) <= at);
+            let (mine, rest) = lines.split_at(own);
+            lines = rest;
+            let section = before.next_if(|section| section.rollup == at);
+            if mine.is_empty() && section.is_none() {
                 continue;
-            };
-            let (Some(state), Some(step), Some(layout)) = (
-                states.get(rollup),
-                program.rollups.get(rollup),
-                program.layouts.get(rollup),
-            ) else {
-                continue;
-            };
-            let groups = lines.iter().map(|line| {
-                let numbers = numbers.get(line.numbers..line.numbers + layout.width);
-                (table.key(line.key).1, numbers.unwrap_or(&[]))
+            }
+            groups.clear();
+            let old = section.into_iter().flat_map(|it| open.base.groups(it));
+            merge(open.table, mine, old, numbers, &mut groups);
+            let other = state.other.map(|at| open.table.other(at.get(), layout));
+            self.roomy &= step.is_roomy(groups.len()) && other.is_none();
+            let groups = groups.iter().map(|(key, at)| {
+                let numbers = numbers.get(*at..at + layout.width);
+                (*key, numbers.unwrap_or(&[]))
             });
-            let other = state.other.map(|at| table.other(at.get(), layout));
             writer.section(step.number, groups, other);
         }
         writer.finish();
+    }
+}
+
+/// Groups of a rollup from two places, each in the order of its keys: key, and
+/// where the numbers begin. Those of groups that are in both are added up.
+fn merge<'k>(
+    table: &'k GroupTable,
+    lines: &[Line],
+    old: impl Iterator<Item = (&'k [u8], &'k [u64])>,
+    numbers: &mut Vec<u64>,
+    out: &mut Vec<(&'k [u8], usize)>,
+) {
+    let mut old = old.peekable();
+    for line in lines {
+        let key = table.key(line.key).1;
+        while let Some((before, values)) = old.next_if(|(old, _)| *old < key) {
+            out.push((before, numbers.len()));
+            numbers.extend_from_slice(values);
+        }
+        if let Some((_, values)) = old.next_if(|(old, _)| *old == key) {
+            let sums = numbers.get_mut(line.numbers..).unwrap_or(&mut []);
+            for (sum, value) in sums.iter_mut().zip(values) {
+                if !trials::seeded(Bug::PackedReplaced) {
+                    *sum = sum.saturating_add(*value);
+                }
+            }
+        }
+        out.push((key, line.numbers));
+    }
+    for (key, values) in old {
+        out.push((key, numbers.len()));
+        numbers.extend_from_slice(values);
     }
 }
 

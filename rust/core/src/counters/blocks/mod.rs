@@ -27,9 +27,10 @@ pub struct Block {
     region: Region,
     /// Where its API key is.
     key: u32,
-    /// Where its head is, `NONE` while its groups are put away.
+    /// Where its head is, `NONE` while all its groups are put away.
     head: u32,
-    /// Where its groups are put away as bytes, 0 while they lie in the table.
+    /// Where groups are put away as bytes, 0 while all of them lie in the table.
+    /// Those that came since lie there, to be added to these.
     packed: u32,
     pub partition: i32,
     pub bucket: u32,
@@ -60,7 +61,7 @@ pub struct Blocks {
     heads: Heads,
     /// Groups of rollups without dimensions.
     single_groups: usize,
-    /// About the bytes of the blocks whose groups are put away.
+    /// About the bytes of what is put away, and of the blocks' places.
     packed_bytes: usize,
     live_bytes: usize,
     /// The groups of blocks that are put away.
@@ -73,6 +74,8 @@ pub struct Blocks {
     full: bool,
     /// Updates of groups that were applied.
     pub updates: u64,
+    /// Blocks whose groups came back from where they were put away.
+    pub opened: u64,
     encoding: cell::Encoding,
     decoded: Decoded,
 }
@@ -96,6 +99,7 @@ impl Blocks {
             dirty_bytes: 0,
             full: false,
             updates: 0,
+            opened: 0,
             encoding: cell::Encoding::default(),
             decoded: Decoded::default(),
         }

@@ -1,33 +1,50 @@
 //! Blocks that were not touched for long: their groups put away as the bytes
 //! that a stored cell would have. They take a fifth of the room that way, and
 //! coming back costs microseconds where a read of the store costs hundreds.
+//! What is added to such a block waits beside it, and is merged with it when the
+//! block is written or put away again.
 
 use super::Blocks;
 use crate::counters::arena::MAX_KEY;
 use crate::counters::block::{self, Decoded, Header};
 use crate::counters::index::NONE;
 use crate::counters::program::Program;
-use crate::plan::Plan;
 use crate::trials::{self, Bug};
 
+/// Said of a body beside its form: it leaves room for as many groups again, in each rollup.
+const ROOMY: u8 = 1 << 7;
+
 impl Blocks {
-    /// Whether a block's groups are put away.
+    /// Whether a block's groups are put away, all of them.
     #[inline]
     pub fn is_packed(&self, id: u32) -> bool {
-        self.get(id).is_some_and(|block| block.packed != 0)
+        self.get(id).is_some_and(|block| block.head == NONE)
     }
 
     /// What is put away of a block, as it was.
     pub(super) fn body(&mut self, id: u32) -> Option<&[u8]> {
         let place = self.get(id)?.packed;
         let (form, kept) = self.bodies.get(place);
-        let body = self.shrinker.restore(form, kept);
+        let body = self.shrinker.restore(form & !ROOMY, kept);
         // Nobody but `put_away` wrote it: what can not be read was damaged in memory.
         self.full |= body.is_none();
         body
     }
 
-    /// About the bytes of the blocks whose groups lie in the table.
+    /// What is put away of a block that was added to since; nothing if that is nothing.
+    pub(super) fn take_base(&mut self, program: &Program, id: u32) -> Decoded {
+        let mut base = std::mem::take(&mut self.decoded);
+        base.clear();
+        if self.get(id).is_some_and(|block| block.packed != 0) {
+            let read = self
+                .body(id)
+                .map(|body| base.read_body(&program.plan, body));
+            self.full |= !matches!(read, Some(Ok(())));
+        }
+        base
+    }
+
+    /// About the bytes of what lies in the table.
     pub fn open_bytes(&self) -> usize {
         self.live_bytes - self.packed_bytes
     }
@@ -35,14 +52,14 @@ impl Blocks {
     /// Puts the groups of a block away; what it is otherwise stays. False if
     /// they are already, or can not be.
     pub fn pack(&mut self, program: &Program, id: u32) -> bool {
-        let packable = |block: &&super::Block| !block.dead && !block.pending && block.packed == 0;
+        let packable = |block: &&super::Block| !block.dead && !block.pending && block.head != NONE;
         if self.get(id).filter(packable).is_none() {
             return false;
         }
         let mut value = std::mem::take(&mut self.encoding.value);
         value.clear();
         self.encode(program, id, Header::default(), &mut value);
-        let done = self.put_away(program, id, block::body(&value));
+        let done = !self.full && self.put_away(program, id, block::body(&value));
         self.encoding.value = value;
         if done && trials::seeded(Bug::PackedTakenAsWritten) {
             self.set_dirty(id, false);
@@ -50,13 +67,15 @@ impl Blocks {
         done
     }
 
+    /// The body is what was encoded last.
     fn put_away(&mut self, program: &Program, id: u32, body: &[u8]) -> bool {
         if body.len() > MAX_KEY {
             return false;
         }
         let (form, kept) = self.shrinker.shrink(body);
+        let form = form as u8 | if self.encoding.roomy { ROOMY } else { 0 };
         let write = |out: &mut Vec<u8>| out.extend_from_slice(kept);
-        let Ok((place, size)) = self.bodies.push(form as u8, kept.len(), write) else {
+        let Ok((place, size)) = self.bodies.push(form, kept.len(), write) else {
             return false; // no number is left to name it by: it stays as it is
         };
         self.body_bytes += size;
@@ -70,56 +89,86 @@ impl Blocks {
         true
     }
 
-    /// Something is added to a block soon: its groups come back if they are put away.
+    /// Something is added to a block soon: it gets a head if it has none. What
+    /// is put away stays that where it leaves room for whatever may come: groups
+    /// are gathered beside it, and both are merged when they are written or put
+    /// away.
     #[inline]
-    pub fn prepare(&mut self, program: &Program, plan: &Plan, id: u32) {
-        if self.is_packed(id) {
-            self.open(program, plan, id);
-        } else if let Some(block) = self.get(id) {
-            self.heads.soon(block.head);
+    pub fn prepare(&mut self, program: &Program, id: u32) {
+        if !self.is_packed(id) {
+            let head = self.get(id).map_or(NONE, |block| block.head);
+            return self.heads.soon(head);
         }
+        let place = self.get(id).map_or(0, |block| block.packed);
+        if self.bodies.get(place).0 & ROOMY == 0 {
+            return self.open(program, id);
+        }
+        self.give_head(id);
     }
 
-    #[inline(never)]
-    fn open(&mut self, program: &Program, plan: &Plan, id: u32) {
-        let mut decoded: Decoded = std::mem::take(&mut self.decoded);
-        let read = self.body(id).map(|body| decoded.read_body(plan, body));
-        self.full |= !matches!(read, Some(Ok(())));
-        self.body_is_dead(self.get(id).map_or(0, |block| block.packed));
-        self.packed_bytes -= self.bytes_of(id);
+    fn give_head(&mut self, id: u32) {
+        let head = self.heads.take();
         if let Some(block) = self.blocks.get_mut(id as usize) {
-            block.packed = 0;
-            block.head = self.heads.take();
+            block.head = head;
         }
-        self.weigh(id, self.closed_bytes(id) + self.heads.each());
+        self.weigh(id, self.bytes_of(id) + self.heads.each());
+    }
+
+    /// Whether a rollup may hold no group any more that is new beside what is put away.
+    #[inline]
+    pub(super) fn is_crowded(&self, program: &Program, id: u32, rollup: u16) -> bool {
+        let Some(block) = self.get(id).filter(|block| block.packed != 0) else {
+            return false;
+        };
+        let rollup = usize::from(rollup);
+        let state = self.heads.states(block.head).get(rollup);
+        let step = program.rollups.get(rollup);
+        state
+            .zip(step)
+            .is_some_and(|(state, step)| !step.is_roomy(state.groups as usize + 1))
+    }
+
+    /// What is put away of a block comes back, with what was added beside it.
+    #[inline(never)]
+    pub(super) fn open(&mut self, program: &Program, id: u32) {
+        let mut value = std::mem::take(&mut self.encoding.value);
+        value.clear();
+        self.encode(program, id, Header::default(), &mut value);
+        let mut decoded = std::mem::take(&mut self.decoded);
+        let read = decoded.read_body(&program.plan, block::body(&value));
+        self.full |= read.is_err();
+        self.encoding.value = value;
+        self.close(program, id);
+        self.weigh(id, self.closed_bytes(id));
+        self.give_head(id);
+        self.opened += 1;
         self.fill(program, id, &decoded);
         self.decoded = decoded;
     }
 
-    /// Gives back what an open block has, or has put away: it has no groups then.
+    /// Gives back what a block has in the table, and what it has put away: it has no groups then.
     pub(super) fn close(&mut self, program: &Program, id: u32) {
+        let closed = self.closed_bytes(id);
         let Some(block) = self.blocks.get_mut(id as usize) else {
             return;
         };
         let place = std::mem::take(&mut block.packed);
+        let head = std::mem::replace(&mut block.head, NONE);
+        self.table.release(std::mem::take(&mut block.region));
         if place != 0 {
-            self.packed_bytes -= block.bytes as usize;
-            self.body_is_dead(place);
+            let size = self.bodies.get(place).1.len();
+            self.packed_bytes -= closed + size;
+            self.body_bytes -= size;
+            self.dead_body_bytes += size;
+        }
+        if head == NONE {
             return;
         }
-        self.table.release(std::mem::take(&mut block.region));
-        let head = std::mem::replace(&mut block.head, NONE);
         let states = program.rollups.iter().zip(self.heads.states(head));
         for (_, state) in states.filter(|(step, _)| step.single.is_some()) {
             self.single_groups -= state.groups as usize;
         }
         self.heads.give_back(head);
-    }
-
-    fn body_is_dead(&mut self, place: u32) {
-        let bytes = self.bodies.get(place).1.len();
-        self.body_bytes -= bytes;
-        self.dead_body_bytes += bytes;
     }
 
     fn bytes_of(&self, id: u32) -> usize {
@@ -144,6 +193,13 @@ impl Blocks {
         if block.dirty {
             self.dirty_bytes = self.dirty_bytes + bytes - before;
         }
+    }
+
+    /// Whether a block has groups in both places.
+    #[cfg(test)]
+    pub fn has_both(&self) -> bool {
+        let both = |block: &super::Block| block.packed != 0 && block.head != NONE;
+        self.blocks.iter().any(both)
     }
 
     #[cfg(test)]

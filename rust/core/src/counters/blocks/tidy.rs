@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use super::Blocks;
 use super::heads::Heads;
 use crate::counters::arena::KeyBytes;
-use crate::counters::index::Index;
+use crate::counters::index::{Index, NONE};
 use crate::counters::program::Program;
 use crate::counters::table::TableFull;
 
@@ -100,7 +100,7 @@ impl Blocks {
         let mut heads = Heads::like(&self.heads);
         for block in self.blocks.iter_mut().filter(|block| !block.dead) {
             block.region = self.table.copy_cells(&old, block.region)?;
-            if block.packed == 0 {
+            if block.head != NONE {
                 block.head = heads.copy(&self.heads, block.head);
             }
         }

@@ -36,6 +36,8 @@ struct World {
     /// Frozen parts of the dead and the slow: they may be written at any time.
     late: Vec<FlushPart>,
     crashes: usize,
+    /// Steps after which a block had groups both in the table and put away.
+    both: usize,
     evictions: usize,
     deferred: usize,
     recalls: usize,
@@ -68,6 +70,7 @@ impl World {
             archived: vec![0; PARTITIONS as usize],
             late: Vec::new(),
             crashes: 0,
+            both: 0,
             evictions: 0,
             deferred: 0,
             recalls: 0,
@@ -360,6 +363,7 @@ impl World {
                 }
             }
         }
+        self.both += usize::from(self.engine.blocks.has_both());
     }
 
     /// Reads everything, writes everything: then the store must hold it all.
@@ -435,7 +439,7 @@ fn whatever_happens_the_cells_are_those_of_a_straight_fold() {
         .and_then(|text| text.parse().ok())
         .unwrap_or(1_500);
     let (mut crashes, mut evictions, mut deferred, mut written) = (0, 0, 0, 0);
-    let (mut recalls, mut dropped, mut packed) = (0, 0, 0);
+    let (mut recalls, mut dropped, mut packed, mut opened, mut both) = (0, 0, 0, 0, 0);
     for seed in 0..schedules {
         let ran = std::panic::catch_unwind(|| run(seed, Recall::Right));
         let Ok(world) = ran else {
@@ -446,8 +450,10 @@ fn whatever_happens_the_cells_are_those_of_a_straight_fold() {
         deferred += world.deferred;
         written += world.store.written;
         recalls += world.recalls;
-        packed += world.engine.stats().blocks_packed as usize;
+        both += world.both;
         let stats = world.engine.stats();
+        packed += stats.blocks_packed;
+        opened += stats.blocks_opened;
         dropped += (stats.duplicates + stats.superseded) as usize;
     }
     println!(
@@ -455,7 +461,11 @@ fn whatever_happens_the_cells_are_those_of_a_straight_fold() {
     );
     let floor = schedules as usize;
     assert!(crashes > floor && evictions > floor && deferred > floor && written > 10 * floor);
-    assert!(recalls > floor && dropped > floor && packed > floor);
+    assert!(recalls > floor && dropped > floor && both > floor);
+    assert!(
+        packed > floor as u64 && opened > floor as u64 / 4,
+        "{packed}, {opened}"
+    );
 }
 
 /// The schedules would notice: each way to get the memory wrong fails some.

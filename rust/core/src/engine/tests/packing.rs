@@ -114,6 +114,105 @@ fn what_is_put_away_goes_with_its_partition() {
     check(&mut engine, &plan, &log);
 }
 
+/// One record of the first hour, with these of the names.
+fn names(from: usize, count: usize) -> Entry {
+    let names: Vec<String> = (from..from + count)
+        .map(|at| format!("name {at}"))
+        .collect();
+    let mut report = report(b"AAA", NOW);
+    report.counts = names.iter().map(|name| (name.as_bytes(), 3)).collect();
+    report.sessions[0].counts = 0..count as u32;
+    entry(&report, NOW)
+}
+
+/// Old names and new ones, before, between and behind them; again and again.
+#[test]
+fn what_comes_beside_what_is_put_away_is_added_to_it() {
+    let plan = plan_of_events();
+    let mut engine = counting(&plan, at(0));
+    let mut log = Vec::new();
+    for (at, (from, count)) in [(200, 50), (220, 9), (100, 30), (199, 60), (0, 40), (400, 1)]
+        .into_iter()
+        .enumerate()
+    {
+        log.push(names(from, count));
+        engine.absorb(records(0, at as i64, &log[at..])).unwrap();
+        let single = 1;
+        assert_eq!(engine.group_count(), count + single, "only what came now");
+        check(&mut engine, &plan, &log);
+        assert_eq!(engine.evict(0).unwrap(), 0, "it is dirty");
+        assert_eq!(engine.group_count(), 0);
+        check(&mut engine, &plan, &log);
+    }
+    assert_eq!(engine.stats().blocks_opened, 0);
+    // A flush of a block with both, and of what comes after it.
+    for from in [20, 500] {
+        let next = log.len();
+        log.push(names(from, 10));
+        engine
+            .absorb(records(0, next as i64, &log[next..]))
+            .unwrap();
+        let truth = straight(&plan, 0, &log);
+        let flush = engine.freeze(None).unwrap().unwrap();
+        let part = &flush.parts[0];
+        let (row, value) = (part.rows.get(0).unwrap(), part.values.get(0).unwrap());
+        assert_eq!(groups(&plan, value), groups(&plan, &truth[row].1));
+        engine.acknowledge(flush.id).unwrap();
+    }
+    assert_eq!(
+        engine.evict(0).unwrap(),
+        1,
+        "written, it leaves with both parts"
+    );
+    assert_eq!((engine.group_count(), engine.memory().dirty), (0, 0));
+}
+
+/// Which group has the last line of its own is decided by what came first, wherever it is kept.
+#[test]
+fn what_may_run_out_of_room_is_opened() {
+    let plan = plan_of_events(); // lines for 1,000 names
+    for (first, parts) in [
+        (500, vec![(0, 499), (499, 1), (400, 200), (600, 500)]),
+        (500, vec![(450, 600)]),
+        (500, vec![(500, 501)]),
+        (501, vec![(0, 10), (2_000, 600)]),
+        (1_000, vec![(999, 2)]),
+        (1_020, vec![(10, 20), (1_010, 5)]),
+    ] {
+        let mut engine = counting(&plan, at(0));
+        let mut log = vec![names(0, first)];
+        engine.absorb(records(0, 0, &log)).unwrap();
+        engine.evict(0).unwrap();
+        for (from, count) in parts {
+            let next = log.len();
+            log.push(names(from, count));
+            engine
+                .absorb(records(0, next as i64, &log[next..]))
+                .unwrap();
+        }
+        assert_eq!(engine.stats().blocks_opened, 1, "{first}");
+        check(&mut engine, &plan, &log);
+        engine.evict(0).unwrap();
+        check(&mut engine, &plan, &log);
+    }
+}
+
+/// What is damaged while groups wait beside it is found when both are put together.
+#[test]
+fn what_is_damaged_beside_what_came_since_is_not_written() {
+    let plan = plan_of_events();
+    let log = [names(0, 20), names(10, 20)];
+    let mut engine = counting(&plan, at(0));
+    engine.absorb(records(0, 0, &log[..1])).unwrap();
+    engine.evict(0).unwrap();
+    engine.absorb(records(0, 1, &log[1..])).unwrap();
+    engine.blocks.damage_what_is_packed();
+    assert_eq!(engine.freeze(None), Err(EngineError::TableFull));
+    assert_eq!(engine.evict(0), Ok(0));
+    let again = engine.absorb(records(0, 2, &log[..1]));
+    assert_eq!(again, Err(EngineError::TableFull));
+}
+
 /// Bytes that nobody could have written mean that memory is damaged: nothing leaves it any more.
 #[test]
 fn what_comes_back_damaged_stops_everything() {
