@@ -98,7 +98,8 @@ def properties(options: StackOptions, folder: Folder, number: int) -> str:
             "transaction.state.log.num.partitions": 4,
             "share.coordinator.state.topic.replication.factor": replicas,
             "share.coordinator.state.topic.min.isr": in_sync,
-            "group.initial.rebalance.delay.ms": 0,
+            # Who joins within this time shares at once: blocks of partitions that change hands later are read again.
+            "group.initial.rebalance.delay.ms": 0 if options.quick else 3000,
             "auto.create.topics.enable": "false",
             # A broker that was killed is fenced, and its partitions get other leaders, after this long (default 9 s).
             "broker.session.timeout.ms": 6000,

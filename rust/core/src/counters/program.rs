@@ -117,13 +117,6 @@ pub(super) struct Step {
     pub distinct: usize,
 }
 
-impl Step {
-    /// Whether so many groups leave room for as many again.
-    pub fn is_roomy(&self, groups: usize) -> bool {
-        self.single.is_some() || 2 * groups <= self.cap as usize
-    }
-}
-
 impl Program {
     /// Compiles a plan, with a fingerprint key of its own.
     pub fn compile(plan: Arc<Plan>) -> Self {

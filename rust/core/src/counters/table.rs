@@ -265,7 +265,7 @@ impl GroupTable {
         self.keys.copy(&from.keys, at)
     }
 
-    /// Keys and numbers of a block's groups.
+    /// Keys and numbers of a block's groups, which keep the order in which they came.
     pub fn copy_texts(
         &mut self,
         from: &Texts,
@@ -273,7 +273,9 @@ impl GroupTable {
         layouts: &[Layout],
     ) -> Result<(), TableFull> {
         let cells = self.cells.get_mut(region).iter_mut();
-        for cell in cells.filter(|cell| cell.key != 0) {
+        let mut living: Vec<&mut Cell> = cells.filter(|cell| cell.key != 0).collect();
+        living.sort_unstable_by_key(|cell| cell.key);
+        for cell in living {
             let (rollup, _) = from.keys.get(cell.key);
             cell.key = self.keys.copy(&from.keys, cell.key)?;
             let layout = layouts.get(usize::from(rollup));

@@ -118,7 +118,7 @@ impl<S> Fold<'_, '_, S> {
             self.stats.skipped += 1;
             return false;
         }
-        self.blocks.prepare(self.program, id);
+        self.blocks.prepare(id);
         let Some(block) = self.blocks.get_mut(id) else {
             return false;
         };

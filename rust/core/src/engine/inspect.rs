@@ -30,7 +30,6 @@ impl<S: ReportSink> Engine<S> {
     pub fn stats(&self) -> Stats {
         Stats {
             updates: self.blocks.updates,
-            blocks_opened: self.blocks.opened,
             ..self.stats.clone()
         }
     }

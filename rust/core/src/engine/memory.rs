@@ -1,12 +1,11 @@
 //! What is held in memory, and how it is given back.
 
+use std::cmp::Reverse;
+
 use super::sink::ReportSink;
 use super::{Engine, EngineError};
-use crate::counters::blocks::Worth;
+use crate::counters::blocks::{Block, Worth};
 use crate::trials::{self, Bug};
-
-/// Batches in a row without a record for it, after which a block is not in steady use.
-const RECENT: u64 = 2;
 
 /// Of the target in sixteenths: what blocks whose groups lie in the table may take, …
 const OPEN: usize = 11;
@@ -88,24 +87,13 @@ impl<S: ReportSink> Engine<S> {
         if !crowded && open <= part(OPEN, target_bytes).max(again_at.open) && target_bytes > 0 {
             return Ok(0);
         }
-        let mut oldest: Vec<(u64, u32)> = self
-            .blocks
-            .iter()
-            .filter(|(_, block)| !block.pending)
-            .map(|(id, block)| (block.turn, id))
-            .collect();
-        oldest.sort_unstable();
-        self.pack(&oldest, part(OPEN_AFTER, target_bytes), Worth::Most);
-        // To open a block again costs far less than to read one, but what is
-        // counted in all the time would come and go with each batch.
-        let settled = oldest.partition_point(|(turn, _)| turn + RECENT <= self.turn);
-        let all = target_bytes == 0;
-        let some = oldest.get(..settled).filter(|_| !all).unwrap_or(&oldest);
-        for less in [OPEN_AFTER, OPEN_AFTER / 2, 0] {
+        let open = self.worth_most();
+        self.pack(&open, part(OPEN_AFTER, target_bytes), Worth::Most);
+        for less in [OPEN_AFTER, OPEN_AFTER / 2, OPEN_AFTER / 4] {
             if self.blocks.bytes() <= target_bytes {
                 break;
             }
-            self.pack(some, part(less, target_bytes), Worth::Some);
+            self.pack(&open, part(less, target_bytes), Worth::Some);
         }
         // What could not be helped now will not be soon: blocks of more than a
         // mebibyte as bytes stay open.
@@ -122,17 +110,33 @@ impl<S: ReportSink> Engine<S> {
         // What is held includes room to grow: the living must shrink as much as the whole.
         let live = self.blocks.live_bytes() as u128;
         let target = (live * target_bytes as u128 / held.max(1) as u128) as usize;
-        let evicted = self.evict_clean(&oldest, target.min(target_bytes) / 8 * 7);
+        let evicted = self.evict_clean(target.min(target_bytes) / 8 * 7);
         self.stats.blocks_evicted += evicted;
         self.give_back();
         self.evict_again_at.held = a_bit_more(self.blocks.bytes());
         Ok(evicted as usize)
     }
 
-    /// Puts blocks away in this order, until those that are open take `target`
-    /// bytes, and clears up what is worth it.
-    fn pack(&mut self, oldest: &[(u64, u32)], target: usize, worth: Worth) {
-        for (_, id) in oldest {
+    /// Open blocks, those first that are worth most to be put away: bytes that
+    /// become free, for as long as nothing was counted there, for the time that
+    /// it takes (as log-structured file systems choose what to clean). Parts of
+    /// blocks that are counted in all the time are large, too.
+    fn worth_most(&self) -> Vec<(Reverse<u64>, u32)> {
+        let worth = |(id, block): (u32, &Block)| {
+            let (bytes, time) = self.blocks.to_put_away(id)?;
+            let turns = 1 + self.turn.saturating_sub(block.turn);
+            Some((Reverse(bytes as u64 * 1_000 / time as u64 * turns), id))
+        };
+        let known = self.blocks.iter().filter(|(_, block)| !block.pending);
+        let mut open: Vec<(Reverse<u64>, u32)> = known.filter_map(worth).collect();
+        open.sort_unstable();
+        open
+    }
+
+    /// Puts blocks away in this order, until what is open takes `target` bytes,
+    /// and clears up what is worth it.
+    fn pack(&mut self, open: &[(Reverse<u64>, u32)], target: usize, worth: Worth) {
+        for (_, id) in open {
             if self.blocks.open_bytes() <= target {
                 break;
             }
@@ -141,18 +145,21 @@ impl<S: ReportSink> Engine<S> {
         self.blocks.tidy(&self.program, worth);
     }
 
-    fn evict_clean(&mut self, oldest: &[(u64, u32)], target: usize) -> u64 {
+    fn evict_clean(&mut self, target: usize) -> u64 {
+        let clean = |(id, block): &(u32, &Block)| {
+            let dirty = self.blocks.is_dirty(*id) && !trials::seeded(Bug::DirtyBlocksEvicted);
+            !dirty && !block.flying && !block.pending
+        };
+        let clean = self.blocks.iter().filter(clean);
+        let mut oldest: Vec<(u64, u32)> = clean.map(|(id, block)| (block.turn, id)).collect();
+        oldest.sort_unstable();
         let mut evicted = 0;
         for (_, id) in oldest {
             if self.blocks.live_bytes() <= target {
                 break;
             }
-            let dirty = self.blocks.is_dirty(*id) && !trials::seeded(Bug::DirtyBlocksEvicted);
-            let flying = self.blocks.get(*id).is_some_and(|block| block.flying);
-            if !dirty && !flying {
-                self.evict_block(*id);
-                evicted += 1;
-            }
+            self.evict_block(id);
+            evicted += 1;
         }
         evicted
     }

@@ -62,8 +62,6 @@ totals! {
     blocks_flushed,
     /// Times that a block's groups were put away as bytes.
     blocks_packed,
-    /// Times that they came back whole, because a rollup was nearly full.
-    blocks_opened,
     /// Blocks that were evicted.
     blocks_evicted,
     /// Records that the archive took.

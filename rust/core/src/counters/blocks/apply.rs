@@ -107,8 +107,8 @@ impl Blocks {
                 rest = rest.get(done..).unwrap_or(&[]);
                 if let Some((op, after)) = rest.split_first() {
                     if self.is_crowded(program, scope.block, op.rollup) {
-                        self.open(program, scope.block);
-                        continue; // it may be among what was put away
+                        self.make_room(program, scope.block);
+                        continue;
                     }
                     self.add_new(program, ops, (scope, op), rest.len());
                     self.updates += 1;

@@ -3,13 +3,13 @@
 use super::Blocks;
 use super::apply::New;
 use super::heads::State;
+use super::merge::{Group, Merged};
 use crate::counters::block::{Decoded, Header, KeyParts, Writer, write_body};
 use crate::counters::cells::Cell;
 use crate::counters::program::Program;
 use crate::counters::row::write_row;
 use crate::counters::slots::Print;
 use crate::counters::table::{Delta, GroupTable};
-use crate::trials::{self, Bug};
 
 /// A group to be written, with as much of its key as decides nearly always.
 struct Line {
@@ -26,8 +26,6 @@ struct Line {
 pub(super) struct Encoding {
     lines: Vec<Line>,
     numbers: Vec<u64>,
-    /// Whether what was written last leaves room for as many groups again.
-    pub roomy: bool,
     /// A block on its way to be put away.
     pub value: Vec<u8>,
 }
@@ -184,9 +182,8 @@ impl Encoding {
             let state = open.states.get(section.rollup);
             sections += usize::from(state.is_none_or(|state| state.groups == 0));
         }
-        let mut groups = Vec::new();
+        let mut merged = Merged::default();
         let mut writer = Writer::begin(out, header, sections);
-        self.roomy = true;
         let rollups = program.rollups.iter().zip(&program.layouts);
         for ((step, layout), state) in rollups.zip(open.states) {
             let at = usize::from(step.at);
@@ -197,50 +194,31 @@ impl Encoding {
             if mine.is_empty() && section.is_none() {
                 continue;
             }
-            groups.clear();
-            let old = section.into_iter().flat_map(|it| open.base.groups(it));
-            merge(open.table, mine, old, numbers, &mut groups);
-            let other = state.other.map(|at| open.table.other(at.get(), layout));
-            self.roomy &= step.is_roomy(groups.len()) && other.is_none();
-            let groups = groups.iter().map(|(key, at)| {
-                let numbers = numbers.get(*at..at + layout.width);
-                (*key, numbers.unwrap_or(&[]))
+            merged.begin(layout.width);
+            let old = section.map_or(0, |section| section.groups);
+            let groups = section.into_iter().flat_map(|it| open.base.groups(it));
+            let mine = mine.iter().map(|line| Group {
+                key: open.table.key(line.key).1,
+                numbers: line.numbers,
+                came: line.key,
             });
-            writer.section(step.number, groups, other);
+            merged.merge(mine, groups, numbers);
+            merged.keep_to(step.cap as usize, old, numbers);
+            let others = [
+                section.and_then(|section| open.base.other(section)),
+                state.other.map(|at| open.table.other(at.get(), layout)),
+            ];
+            others
+                .into_iter()
+                .flatten()
+                .for_each(|one| merged.add_other(one));
+            let groups = merged.groups.iter().map(|group| {
+                let numbers = numbers.get(group.numbers..group.numbers + layout.width);
+                (group.key, numbers.unwrap_or(&[]))
+            });
+            writer.section(step.number, groups, merged.other());
         }
         writer.finish();
-    }
-}
-
-/// Groups of a rollup from two places, each in the order of its keys: key, and
-/// where the numbers begin. Those of groups that are in both are added up.
-fn merge<'k>(
-    table: &'k GroupTable,
-    lines: &[Line],
-    old: impl Iterator<Item = (&'k [u8], &'k [u64])>,
-    numbers: &mut Vec<u64>,
-    out: &mut Vec<(&'k [u8], usize)>,
-) {
-    let mut old = old.peekable();
-    for line in lines {
-        let key = table.key(line.key).1;
-        while let Some((before, values)) = old.next_if(|(old, _)| *old < key) {
-            out.push((before, numbers.len()));
-            numbers.extend_from_slice(values);
-        }
-        if let Some((_, values)) = old.next_if(|(old, _)| *old == key) {
-            let sums = numbers.get_mut(line.numbers..).unwrap_or(&mut []);
-            for (sum, value) in sums.iter_mut().zip(values) {
-                if !trials::seeded(Bug::PackedReplaced) {
-                    *sum = sum.saturating_add(*value);
-                }
-            }
-        }
-        out.push((key, line.numbers));
-    }
-    for (key, values) in old {
-        out.push((key, numbers.len()));
-        numbers.extend_from_slice(values);
     }
 }
 

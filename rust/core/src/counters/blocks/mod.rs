@@ -4,6 +4,7 @@
 mod apply;
 mod cell;
 mod heads;
+mod merge;
 mod packed;
 mod shrink;
 mod tidy;
@@ -74,8 +75,6 @@ pub struct Blocks {
     full: bool,
     /// Updates of groups that were applied.
     pub updates: u64,
-    /// Blocks whose groups came back from where they were put away.
-    pub opened: u64,
     encoding: cell::Encoding,
     decoded: Decoded,
 }
@@ -99,7 +98,6 @@ impl Blocks {
             dirty_bytes: 0,
             full: false,
             updates: 0,
-            opened: 0,
             encoding: cell::Encoding::default(),
             decoded: Decoded::default(),
         }

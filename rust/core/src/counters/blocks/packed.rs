@@ -11,9 +11,6 @@ use crate::counters::index::NONE;
 use crate::counters::program::Program;
 use crate::trials::{self, Bug};
 
-/// Said of a body beside its form: it leaves room for as many groups again, in each rollup.
-const ROOMY: u8 = 1 << 7;
-
 impl Blocks {
     /// Whether a block's groups are put away, all of them.
     #[inline]
@@ -25,7 +22,7 @@ impl Blocks {
     pub(super) fn body(&mut self, id: u32) -> Option<&[u8]> {
         let place = self.get(id)?.packed;
         let (form, kept) = self.bodies.get(place);
-        let body = self.shrinker.restore(form & !ROOMY, kept);
+        let body = self.shrinker.restore(form, kept);
         // Nobody but `put_away` wrote it: what can not be read was damaged in memory.
         self.full |= body.is_none();
         body
@@ -67,15 +64,13 @@ impl Blocks {
         done
     }
 
-    /// The body is what was encoded last.
     fn put_away(&mut self, program: &Program, id: u32, body: &[u8]) -> bool {
         if body.len() > MAX_KEY {
             return false;
         }
         let (form, kept) = self.shrinker.shrink(body);
-        let form = form as u8 | if self.encoding.roomy { ROOMY } else { 0 };
         let write = |out: &mut Vec<u8>| out.extend_from_slice(kept);
-        let Ok((place, size)) = self.bodies.push(form, kept.len(), write) else {
+        let Ok((place, size)) = self.bodies.push(form as u8, kept.len(), write) else {
             return false; // no number is left to name it by: it stays as it is
         };
         self.body_bytes += size;
@@ -90,20 +85,15 @@ impl Blocks {
     }
 
     /// Something is added to a block soon: it gets a head if it has none. What
-    /// is put away stays that where it leaves room for whatever may come: groups
-    /// are gathered beside it, and both are merged when they are written or put
-    /// away.
+    /// is put away stays that; groups are gathered beside it, and both are
+    /// merged when they are written or put away.
     #[inline]
-    pub fn prepare(&mut self, program: &Program, id: u32) {
-        if !self.is_packed(id) {
-            let head = self.get(id).map_or(NONE, |block| block.head);
-            return self.heads.soon(head);
+    pub fn prepare(&mut self, id: u32) {
+        match self.get(id).map(|block| block.head) {
+            Some(NONE) => self.give_head(id),
+            Some(head) => self.heads.soon(head),
+            None => {}
         }
-        let place = self.get(id).map_or(0, |block| block.packed);
-        if self.bodies.get(place).0 & ROOMY == 0 {
-            return self.open(program, id);
-        }
-        self.give_head(id);
     }
 
     fn give_head(&mut self, id: u32) {
@@ -114,7 +104,8 @@ impl Blocks {
         self.weigh(id, self.bytes_of(id) + self.heads.each());
     }
 
-    /// Whether a rollup may hold no group any more that is new beside what is put away.
+    /// Whether a rollup has as many groups beside what is put away as it may
+    /// have at all: of one more nobody could tell whether it has a line of its own.
     #[inline]
     pub(super) fn is_crowded(&self, program: &Program, id: u32, rollup: u16) -> bool {
         let Some(block) = self.get(id).filter(|block| block.packed != 0) else {
@@ -125,12 +116,34 @@ impl Blocks {
         let step = program.rollups.get(rollup);
         state
             .zip(step)
-            .is_some_and(|(state, step)| !step.is_roomy(state.groups as usize + 1))
+            .is_some_and(|(state, step)| state.groups >= step.cap)
     }
 
-    /// What is put away of a block comes back, with what was added beside it.
-    #[inline(never)]
-    pub(super) fn open(&mut self, program: &Program, id: u32) {
+    /// Puts away what such a block has gathered.
+    #[cold]
+    pub(super) fn make_room(&mut self, program: &Program, id: u32) {
+        if self.pack(program, id) {
+            self.give_head(id);
+        } else {
+            self.open(program, id);
+        }
+    }
+
+    /// About the bytes that an open block has in the table, and about how many
+    /// nanoseconds it takes to put them away.
+    pub fn to_put_away(&self, id: u32) -> Option<(usize, usize)> {
+        let block = self.get(id).filter(|block| block.head != NONE)?;
+        let (body, closed) = match block.packed {
+            0 => (0, 0),
+            place => (self.bodies.get(place).1.len(), self.closed_bytes(id)),
+        };
+        let open = (block.bytes as usize).saturating_sub(body + closed);
+        Some((open, 1_000 + open + 25 * body))
+    }
+
+    /// What is put away of a block comes back, with what was added beside it: as
+    /// bytes it would be too much.
+    fn open(&mut self, program: &Program, id: u32) {
         let mut value = std::mem::take(&mut self.encoding.value);
         value.clear();
         self.encode(program, id, Header::default(), &mut value);
@@ -141,7 +154,6 @@ impl Blocks {
         self.close(program, id);
         self.weigh(id, self.closed_bytes(id));
         self.give_head(id);
-        self.opened += 1;
         self.fill(program, id, &decoded);
         self.decoded = decoded;
     }

@@ -45,6 +45,14 @@ impl Blocks {
         most
     }
 
+    /// Everything that can move does.
+    #[cfg(test)]
+    pub fn move_all(&mut self, program: &Program) {
+        self.move_bodies().unwrap();
+        self.move_texts(program).unwrap();
+        self.move_cells().unwrap();
+    }
+
     fn tidy_contents(&mut self, program: &Program, worth: Worth) -> Result<(), TableFull> {
         if worth.moving(self.dead_body_bytes, self.body_bytes / 2) {
             self.move_bodies()?;

@@ -439,7 +439,7 @@ fn whatever_happens_the_cells_are_those_of_a_straight_fold() {
         .and_then(|text| text.parse().ok())
         .unwrap_or(1_500);
     let (mut crashes, mut evictions, mut deferred, mut written) = (0, 0, 0, 0);
-    let (mut recalls, mut dropped, mut packed, mut opened, mut both) = (0, 0, 0, 0, 0);
+    let (mut recalls, mut dropped, mut packed, mut both) = (0, 0, 0, 0);
     for seed in 0..schedules {
         let ran = std::panic::catch_unwind(|| run(seed, Recall::Right));
         let Ok(world) = ran else {
@@ -452,8 +452,7 @@ fn whatever_happens_the_cells_are_those_of_a_straight_fold() {
         recalls += world.recalls;
         both += world.both;
         let stats = world.engine.stats();
-        packed += stats.blocks_packed;
-        opened += stats.blocks_opened;
+        packed += stats.blocks_packed as usize;
         dropped += (stats.duplicates + stats.superseded) as usize;
     }
     println!(
@@ -461,11 +460,7 @@ fn whatever_happens_the_cells_are_those_of_a_straight_fold() {
     );
     let floor = schedules as usize;
     assert!(crashes > floor && evictions > floor && deferred > floor && written > 10 * floor);
-    assert!(recalls > floor && dropped > floor && both > floor);
-    assert!(
-        packed > floor as u64 && opened > floor as u64 / 4,
-        "{packed}, {opened}"
-    );
+    assert!(recalls > floor && dropped > floor && both > floor && packed > floor);
 }
 
 /// The schedules would notice: each way to get the memory wrong fails some.
