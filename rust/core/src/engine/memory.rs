@@ -74,10 +74,9 @@ impl<S: ReportSink> Engine<S> {
     }
 
     /// Keeps `memory().blocks` at `target_bytes`, where it can. Once the groups
-    /// in the table take two thirds of that, those of blocks that were not
-    /// touched for longest are put away as bytes, written or not; once
-    /// everything together is more, more of them, and what is dead is cleared
-    /// up. Where that is not enough, clean blocks leave memory, oldest first.
+    /// in the table take two thirds of that, those that are worth most are put
+    /// away as bytes, written or not; once everything together is more, more of
+    /// them, and what is dead is cleared up. Where that is not enough, clean blocks leave memory, oldest first.
     /// Each goes further than it must, to be done rarely. Returns how many left.
     pub fn evict(&mut self, target_bytes: usize) -> Result<usize, EngineError> {
         self.no_open_needs("evict")?;
