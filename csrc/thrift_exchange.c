@@ -15,6 +15,10 @@
 
 #define CHUNK (64u << 10) /* of one recv */
 
+/* A signal may come to another thread, or just before the wait: then nothing
+ * interrupts poll(), and the caller looks at signals this often. */
+#define LOOK_MS 100
+
 static int64_t now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -150,7 +154,7 @@ static ff_outcome serve(ff_exchange *exchange, ff_lane *lane, short events) {
     return (events & POLLOUT) ? send_some(exchange, lane) : FF_FINE;
 }
 
-/* Milliseconds until the first deadline, rounded up; -1: one is over. */
+/* Milliseconds until the first deadline, rounded up, LOOK_MS at most; -1: one is over. */
 static int patience(const ff_exchange *exchange) {
     int64_t now = now_ns(), least = INT64_MAX;
     for (size_t i = 0; i < exchange->lanes_count; i++) {
@@ -161,12 +165,8 @@ static int patience(const ff_exchange *exchange) {
     if (least <= 0)
         return -1;
     int64_t milliseconds = (least - 1) / 1000000 + 1;
-    return milliseconds > 60000 ? 60000 : (int)milliseconds;
+    return milliseconds > LOOK_MS ? LOOK_MS : (int)milliseconds;
 }
-
-/* A signal may come to another thread, or just before the wait: then nothing
- * interrupts poll(), and the caller looks at signals this often. */
-#define LOOK_MS 100
 
 ff_outcome ff_exchange_run(ff_exchange *exchange) {
     struct pollfd fds[FF_LANES];
@@ -188,12 +188,12 @@ ff_outcome ff_exchange_run(ff_exchange *exchange) {
         int wait = patience(exchange);
         if (wait < 0)
             return failed(exchange, FF_TIMEOUT, 0, "no answer in time");
-        int ready = poll(fds, (nfds_t)count, wait > LOOK_MS ? LOOK_MS : wait);
+        int ready = poll(fds, (nfds_t)count, wait);
         if (ready < 0 && errno != EINTR)
             return failed(exchange, FF_ERRNO, errno, "");
-        if (ready < 0 || (ready == 0 && wait > LOOK_MS))
+        if (ready <= 0)
             return FF_INTERRUPTED;
-        for (size_t i = 0; i < count && ready > 0; i++)
+        for (size_t i = 0; i < count; i++)
             if (fds[i].revents && serve(exchange, &exchange->lanes[i], fds[i].revents) != FF_FINE)
                 return exchange->outcome;
     }

@@ -1,9 +1,9 @@
 """One budget in bytes over everything that grows: blocks, archive buffers, batches, flushes in flight.
 
 Each kind has its share. Blocks stay in theirs: what they hold is put away as bytes where that frees most, and written
-ones are evicted. A sink that holds more than its share is written early. When everything together is
-too much, blocks become smaller still, then the largest sink is written, then partitions pause until there is room
-again; a sink that can not write gives up its buffers and reads again later. Never out of memory.
+ones are evicted. A sink that holds more than its share is written early. When everything together is too much, blocks
+become smaller still, then the largest sink is written, then partitions pause until there is room again; a sink that can
+not write gives up its buffers and reads again later. Never out of memory.
 """
 
 from __future__ import annotations

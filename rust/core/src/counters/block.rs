@@ -203,7 +203,6 @@ impl Decoded {
     pub fn read_body(&mut self, plan: &Plan, body: &[u8]) -> Result<(), BlockError> {
         self.clear();
         self.trusted = true;
-        self.header = Header::default();
         self.read_sections(plan, body)
     }
 

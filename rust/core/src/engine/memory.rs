@@ -86,13 +86,13 @@ impl<S: ReportSink> Engine<S> {
         if !crowded && open <= part(OPEN, target_bytes).max(again_at.open) && target_bytes > 0 {
             return Ok(0);
         }
-        let open = self.worth_most();
-        self.pack(&open, part(OPEN_AFTER, target_bytes), Worth::Most);
+        let mut open = self.worth_most();
+        self.pack(&mut open, part(OPEN_AFTER, target_bytes), Worth::Most);
         for less in [OPEN_AFTER, OPEN_AFTER / 2, OPEN_AFTER / 4] {
             if self.blocks.bytes() <= target_bytes {
                 break;
             }
-            self.pack(&open, part(less, target_bytes), Worth::Some);
+            self.pack(&mut open, part(less, target_bytes), Worth::Some);
         }
         // What could not be helped now will not be soon: blocks of more than a
         // mebibyte as bytes stay open.
@@ -120,7 +120,7 @@ impl<S: ReportSink> Engine<S> {
     /// become free, for as long as nothing was counted there, for the time that
     /// it takes (as log-structured file systems choose what to clean). Parts of
     /// blocks that are counted in all the time are large, too.
-    fn worth_most(&self) -> Vec<(Reverse<u64>, u32)> {
+    fn worth_most(&self) -> impl Iterator<Item = u32> + use<S> {
         let worth = |(id, block): (u32, &Block)| {
             let (bytes, time) = self.blocks.to_put_away(id)?;
             let turns = 1 + self.turn.saturating_sub(block.turn);
@@ -129,17 +129,16 @@ impl<S: ReportSink> Engine<S> {
         let known = self.blocks.iter().filter(|(_, block)| !block.pending);
         let mut open: Vec<(Reverse<u64>, u32)> = known.filter_map(worth).collect();
         open.sort_unstable();
-        open
+        open.into_iter().map(|(_, id)| id)
     }
 
-    /// Puts blocks away in this order, until what is open takes `target` bytes,
-    /// and clears up what is worth it.
-    fn pack(&mut self, open: &[(Reverse<u64>, u32)], target: usize, worth: Worth) {
-        for (_, id) in open {
-            if self.blocks.open_bytes() <= target {
-                break;
-            }
-            self.stats.blocks_packed += u64::from(self.blocks.pack(&self.program, *id));
+    /// Puts the next of these blocks away, until what is open takes `target`
+    /// bytes, and clears up what is worth it.
+    fn pack(&mut self, open: &mut impl Iterator<Item = u32>, target: usize, worth: Worth) {
+        while self.blocks.open_bytes() > target
+            && let Some(id) = open.next()
+        {
+            self.stats.blocks_packed += u64::from(self.blocks.pack(&self.program, id));
         }
         self.blocks.tidy(&self.program, worth);
     }

@@ -5,11 +5,10 @@ use super::apply::New;
 use super::heads::State;
 use super::merge::{Group, Merged};
 use crate::counters::block::{Decoded, Header, KeyParts, Writer, write_body};
-use crate::counters::cells::Cell;
 use crate::counters::program::Program;
 use crate::counters::row::write_row;
 use crate::counters::slots::Print;
-use crate::counters::table::{Delta, GroupTable};
+use crate::counters::table::{Delta, GroupTable, Region};
 
 /// A group to be written, with as much of its key as decides nearly always.
 struct Line {
@@ -103,15 +102,14 @@ impl Blocks {
         }
         let base = self.take_base(program, id);
         if let Some(block) = self.blocks.get(id as usize) {
-            let states = self.heads.states(block.head);
-            let singles = self.heads.singles(block.head);
             let open = Open {
                 table: &self.table,
-                states,
+                region: block.region,
+                states: self.heads.states(block.head),
+                singles: self.heads.singles(block.head),
                 base: &base,
             };
-            self.encoding
-                .gather(program, &open, singles, self.table.all(block.region));
+            self.encoding.gather(program, &open);
             self.encoding.write(program, &open, header, out);
         }
         self.decoded = base;
@@ -121,20 +119,16 @@ impl Blocks {
 /// What a block is written from.
 struct Open<'b> {
     table: &'b GroupTable,
+    region: Region,
     states: &'b [State],
+    singles: &'b [u64],
     /// What was put away before these groups came.
     base: &'b Decoded,
 }
 
 impl Encoding {
     /// Lines and numbers of the groups in the table, in the order in which they are written.
-    fn gather<'c>(
-        &mut self,
-        program: &Program,
-        open: &Open<'_>,
-        singles: &[u64],
-        cells: impl Iterator<Item = &'c Cell>,
-    ) {
+    fn gather(&mut self, program: &Program, open: &Open<'_>) {
         let Encoding { lines, numbers, .. } = self;
         lines.clear();
         numbers.clear();
@@ -148,11 +142,11 @@ impl Encoding {
                     numbers: numbers.len(),
                     prefix: 0,
                 });
-                let single = singles.get(at..at + step.measures.len());
+                let single = open.singles.get(at..at + step.measures.len());
                 numbers.extend_from_slice(single.unwrap_or(&[]));
             }
         }
-        for cell in cells {
+        for cell in open.table.all(open.region) {
             let (rollup, key) = open.table.key(cell.key);
             lines.push(Line {
                 rollup,

@@ -1,8 +1,7 @@
-//! Blocks that were not touched for long: their groups put away as the bytes
-//! that a stored cell would have. They take a fifth of the room that way, and
-//! coming back costs microseconds where a read of the store costs hundreds.
-//! What is added to such a block waits beside it, and is merged with it when the
-//! block is written or put away again.
+//! Groups put away as the bytes that a stored cell would have: a tenth of their
+//! room or less. What is added to such a block waits in the table beside it, and
+//! is merged with it when the block is written or put away again, which costs
+//! microseconds where a read of the store costs hundreds.
 
 use super::Blocks;
 use crate::counters::arena::MAX_KEY;
