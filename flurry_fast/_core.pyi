@@ -251,8 +251,8 @@ class Engine:
         """Give the flush up, whatever of it is written: its blocks are dirty again."""
 
     def evict(self, target_bytes: int) -> int:
-        """Bring ``memory()["blocks"]`` to three quarters of that, if it is above: blocks that were untouched for
-        longest are put away as bytes, and where that is not enough durable ones leave memory. How many left."""
+        """Keep ``memory()["blocks"]`` at that, where it can: what frees most for its time is put away as bytes, then
+        the oldest bytes are compressed, and where that is not enough durable blocks leave memory. How many left."""
 
     def archive_take(self, partition: int) -> ArchiveChunk | None:
         """The rows gathered since the last take, or None."""

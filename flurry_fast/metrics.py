@@ -44,7 +44,7 @@ METRICS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "commit_failures": ("counter", (), "Commits that failed; they are tried again."),
     "rebalances": ("counter", ("kind",), "Times that partitions were assigned, revoked or lost."),
     "incomplete_drains": ("counter", (), "Revokes that could not write everything in time; it is read again."),
-    "packed_blocks": ("counter", (), "Times that a block's counters were put away as bytes."),
+    "packed_blocks": ("counter", (), "Times that a block's counters were put away as bytes because memory was short."),
     "evicted_blocks": ("counter", (), "Clean blocks that left memory."),
     "sheds": ("counter", (), "Times that a sink that can not write gave up its buffers."),
     "native_drain": ("gauge", (), "1: records come through the native drain; 0: through the slow fallback."),

@@ -194,7 +194,7 @@ class Counters(Section):
         json_schema_extra=SECONDS,
     )
     flush_share: float = Field(
-        0.5,
+        0.9,
         gt=0,
         le=1,
         description="Flushes may take this share of the time: the next one waits until the last one's duration was"

@@ -6,6 +6,7 @@ few thousand of them are several budgets and can still be counted independently.
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import sqlite3
@@ -75,7 +76,9 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
 
 
 def reports(names: int, trace: int) -> Iterator[bytes]:
-    """Valid ones without end, of 4,000 apps: so many new event names of 250 letters, a stack trace of so many bytes."""
+    """Valid ones without end, of 4,000 apps: so many new event names of 250 letters, a stack trace of so many bytes.
+
+    The names are random: what is put away in memory is compressed, and ten thousand that are alike would fit."""
     draw = random.Random(7)
     generator = generate.Generator(draw, odd=0.0)
     for number in count():
@@ -84,9 +87,14 @@ def reports(names: int, trace: int) -> Iterator[bytes]:
         session = report["sessions"][0]
         session["start_ms"] = generate.NOW_MS - draw.randrange(10**6)
         session["events"] = []
-        session["event_counts"] = [(f"{number}-{name}".ljust(250, "x").encode(), 1) for name in range(names)]
+        session["event_counts"] = [(f"{number}-{name}-".encode() + letters(draw), 1) for name in range(names)]
         session["errors"] = [generator.error() | {"trace": draw.randbytes(trace)}]
         yield encoder.encode(report)
+
+
+def letters(draw: random.Random) -> bytes:
+    """240 of them."""
+    return base64.b64encode(draw.randbytes(180))
 
 
 def resident(consumer: Consumer) -> int:

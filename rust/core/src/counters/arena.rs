@@ -161,6 +161,14 @@ impl KeyBytes {
         }
     }
 
+    /// A key is needed soon.
+    #[inline]
+    pub fn soon(&self, at: u32) {
+        if let Some(chunk) = self.chunks.get((at >> KEY_BITS) as usize) {
+            hints::soon(chunk, offset(at, KEY_BITS) * KEY_UNIT);
+        }
+    }
+
     /// Whose a key is, and the key.
     #[inline]
     pub fn get(&self, at: u32) -> (u8, &[u8]) {

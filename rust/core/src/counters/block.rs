@@ -106,6 +106,8 @@ impl<'o> Writer<'o> {
         for (key, values) in groups {
             let shared = shared_prefix(previous, key);
             let rest = key.get(shared..).unwrap_or(&[]);
+            let most = varint::MAX_BYTES * (2 + values.len()) + rest.len();
+            self.out.reserve(most);
             varint::write(shared as u64, self.out);
             varint::write(rest.len() as u64, self.out);
             self.out.extend_from_slice(rest);
@@ -156,8 +158,20 @@ fn seal(out: &mut Vec<u8>, start: usize) {
     out.extend(crc.to_be_bytes());
 }
 
+/// How many bytes two keys have in common at their beginning, eight at once.
 fn shared_prefix(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+    let (left, _) = a.as_chunks::<8>();
+    let (right, _) = b.as_chunks::<8>();
+    let mut shared = 0;
+    for (left, right) in left.iter().zip(right) {
+        let differ = u64::from_le_bytes(*left) ^ u64::from_le_bytes(*right);
+        if differ != 0 {
+            return shared + differ.trailing_zeros() as usize / 8;
+        }
+        shared += 8;
+    }
+    let rest = a.iter().zip(b).skip(shared);
+    shared + rest.take_while(|(a, b)| a == b).count()
 }
 
 /// A decoded block, in flat vectors that are kept from block to block.

@@ -192,6 +192,13 @@ impl GroupTable {
         self.keys.get(at)
     }
 
+    /// [`Self::key`] comes for all groups of a block soon.
+    pub fn keys_soon(&self, region: Region) {
+        for cell in self.all(region) {
+            self.keys.soon(cell.key);
+        }
+    }
+
     /// Appends the numbers of a group.
     pub fn values(&self, cell: &Cell, layout: &Layout, out: &mut Vec<u64>) {
         match cell.values.place() {

@@ -5,6 +5,7 @@ use super::memory::AgainAt;
 use super::sink::ReportSink;
 use super::{CountersPosition, Engine, EngineError};
 use crate::counters::block::Header;
+use crate::counters::blocks::Worth;
 use crate::counters::row;
 use crate::trials::{self, Bug};
 
@@ -100,6 +101,7 @@ impl<S: ReportSink> Engine<S> {
         if flush.positions.is_empty() {
             return Ok(None);
         }
+        self.blocks.tidy(&self.program, Worth::Most); // of what was written again the old bytes are dead
         self.flushes = flush.id;
         self.flight = Some(flight);
         Ok(Some(flush))
@@ -154,8 +156,11 @@ impl<S: ReportSink> Engine<S> {
             if let Some(part) = parts.last_mut() {
                 part.rows.push(|out| out.extend_from_slice(&row));
                 let (blocks, program) = (&mut self.blocks, &self.program);
-                part.values
-                    .push(|out| blocks.encode(program, id, header, out));
+                part.values.push(|out| {
+                    let start = out.len();
+                    blocks.encode(program, id, header, out);
+                    blocks.keep(program, id, out.get(start..).unwrap_or(&[]));
+                });
             }
         }
     }

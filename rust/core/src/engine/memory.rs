@@ -76,8 +76,9 @@ impl<S: ReportSink> Engine<S> {
     /// Keeps `memory().blocks` at `target_bytes`, where it can. Once the groups
     /// in the table take two thirds of that, those that are worth most are put
     /// away as bytes, written or not; once everything together is more, more of
-    /// them, and what is dead is cleared up. Where that is not enough, clean blocks leave memory, oldest first.
-    /// Each goes further than it must, to be done rarely. Returns how many left.
+    /// them, what is dead is cleared up, and the oldest bytes are compressed.
+    /// Where that is not enough, clean blocks leave memory, oldest first. Each
+    /// goes further than it must, to be done rarely. Returns how many left.
     pub fn evict(&mut self, target_bytes: usize) -> Result<usize, EngineError> {
         self.no_open_needs("evict")?;
         let (held, open) = (self.blocks.bytes(), self.blocks.open_bytes());
@@ -93,6 +94,11 @@ impl<S: ReportSink> Engine<S> {
                 break;
             }
             self.pack(&mut open, part(less, target_bytes), Worth::Some);
+            let held = self.blocks.bytes();
+            if held > target_bytes {
+                self.blocks
+                    .shrink(held - target_bytes + part(1, target_bytes));
+            }
         }
         // What could not be helped now will not be soon: blocks of more than a
         // mebibyte as bytes stay open.

@@ -10,15 +10,24 @@ use crate::counters::row::write_row;
 use crate::counters::slots::Print;
 use crate::counters::table::{Delta, GroupTable, Region};
 
-/// A group to be written, with as much of its key as decides nearly always.
+/// A group to be written.
 struct Line {
-    rollup: u8,
+    /// Its rollup, and as much of its key as decides nearly always: they compare alike.
+    order: (u64, u64),
     /// Where its key is, 0 for the empty one.
     key: u32,
     /// Where its numbers begin in `Encoding::numbers`.
     numbers: usize,
-    prefix: u64,
 }
+
+impl Line {
+    fn rollup(&self) -> usize {
+        (self.order.0 >> ROLLUP_SHIFT) as usize
+    }
+}
+
+/// The rollup comes before seven bytes of the key.
+const ROLLUP_SHIFT: u32 = 56;
 
 /// Scratch space for a block that is written.
 #[derive(Default)]
@@ -137,31 +146,29 @@ impl Encoding {
                 && state.groups > 0
             {
                 lines.push(Line {
-                    rollup: step.at as u8,
+                    order: order(step.at as u8, &[]),
                     key: 0,
                     numbers: numbers.len(),
-                    prefix: 0,
                 });
                 let single = open.singles.get(at..at + step.measures.len());
                 numbers.extend_from_slice(single.unwrap_or(&[]));
             }
         }
+        open.table.keys_soon(open.region);
         for cell in open.table.all(open.region) {
             let (rollup, key) = open.table.key(cell.key);
             lines.push(Line {
-                rollup,
+                order: order(rollup, key),
                 key: cell.key,
                 numbers: numbers.len(),
-                prefix: prefix(key),
             });
             if let Some(layout) = program.layouts.get(usize::from(rollup)) {
                 open.table.values(cell, layout, numbers);
             }
         }
         lines.sort_unstable_by(|a, b| {
-            let (left, right) = ((a.rollup, a.prefix), (b.rollup, b.prefix));
             let key = |line: &Line| open.table.key(line.key).1;
-            left.cmp(&right).then_with(|| key(a).cmp(key(b)))
+            a.order.cmp(&b.order).then_with(|| key(a).cmp(key(b)))
         });
     }
 
@@ -181,27 +188,31 @@ impl Encoding {
         let rollups = program.rollups.iter().zip(&program.layouts);
         for ((step, layout), state) in rollups.zip(open.states) {
             let at = usize::from(step.at);
-            let own = lines.partition_point(|line| usize::from(line.rollup) <= at);
+            let own = lines.partition_point(|line| line.rollup() <= at);
             let (mine, rest) = lines.split_at(own);
             lines = rest;
             let section = before.next_if(|section| section.rollup == at);
             if mine.is_empty() && section.is_none() {
                 continue;
             }
+            let other = state.other.map(|at| open.table.other(at.get(), layout));
+            let Some(section) = section else {
+                let groups = mine.iter().map(|line| {
+                    let numbers = numbers.get(line.numbers..line.numbers + layout.width);
+                    (open.table.key(line.key).1, numbers.unwrap_or(&[]))
+                });
+                writer.section(step.number, groups, other);
+                continue;
+            };
             merged.begin(layout.width);
-            let old = section.map_or(0, |section| section.groups);
-            let groups = section.into_iter().flat_map(|it| open.base.groups(it));
             let mine = mine.iter().map(|line| Group {
                 key: open.table.key(line.key).1,
                 numbers: line.numbers,
                 came: line.key,
             });
-            merged.merge(mine, groups, numbers);
-            merged.keep_to(step.cap as usize, old, numbers);
-            let others = [
-                section.and_then(|section| open.base.other(section)),
-                state.other.map(|at| open.table.other(at.get(), layout)),
-            ];
+            merged.merge(mine, open.base.groups(section), numbers);
+            merged.keep_to(step.cap as usize, section.groups, numbers);
+            let others = [open.base.other(section), other];
             others
                 .into_iter()
                 .flatten()
@@ -216,14 +227,17 @@ impl Encoding {
     }
 }
 
-/// The first bytes of a key as a number that compares alike.
-fn prefix(key: &[u8]) -> u64 {
-    match key.first_chunk::<8>() {
+/// A rollup and the first bytes of a key as numbers that compare alike.
+fn order(rollup: u8, key: &[u8]) -> (u64, u64) {
+    let first = |key: &[u8]| match key.first_chunk::<8>() {
         Some(chunk) => u64::from_be_bytes(*chunk),
         None => {
             let mut chunk = [0; 8];
             chunk.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
             u64::from_be_bytes(chunk)
         }
-    }
+    };
+    let rollup = u64::from(rollup) << ROLLUP_SHIFT;
+    let rest = key.get(7..).unwrap_or(&[]);
+    (rollup | first(key) >> 8, first(rest))
 }

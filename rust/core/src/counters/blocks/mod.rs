@@ -69,6 +69,8 @@ pub struct Blocks {
     bodies: KeyBytes,
     shrinker: Shrinker,
     body_bytes: usize,
+    /// Of those that were not compressed yet.
+    plain_bytes: usize,
     /// Of blocks that came back since, or are dropped.
     dead_body_bytes: usize,
     dirty_bytes: usize,
@@ -94,6 +96,7 @@ impl Blocks {
             bodies: KeyBytes::new(),
             shrinker: Shrinker::new(SAMPLE_BYTES),
             body_bytes: 0,
+            plain_bytes: 0,
             dead_body_bytes: 0,
             dirty_bytes: 0,
             full: false,

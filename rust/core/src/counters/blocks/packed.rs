@@ -1,9 +1,10 @@
-//! Groups put away as the bytes that a stored cell would have: a tenth of their
+//! Groups put away as the bytes that a stored cell would have: a fifth of their
 //! room or less. What is added to such a block waits in the table beside it, and
 //! is merged with it when the block is written or put away again, which costs
 //! microseconds where a read of the store costs hundreds.
 
 use super::Blocks;
+use super::shrink::Form;
 use crate::counters::arena::MAX_KEY;
 use crate::counters::block::{self, Decoded, Header};
 use crate::counters::index::NONE;
@@ -63,16 +64,25 @@ impl Blocks {
         done
     }
 
+    /// Puts the groups of a block away as the value that was just written of it:
+    /// the next time only what came since is sorted, and merged with it. They
+    /// stay where they are if that can not be.
+    pub fn keep(&mut self, program: &Program, id: u32, value: &[u8]) {
+        if !self.full && !self.is_packed(id) {
+            self.put_away(program, id, block::body(value));
+        }
+    }
+
     fn put_away(&mut self, program: &Program, id: u32, body: &[u8]) -> bool {
         if body.len() > MAX_KEY {
             return false;
         }
-        let (form, kept) = self.shrinker.shrink(body);
-        let write = |out: &mut Vec<u8>| out.extend_from_slice(kept);
-        let Ok((place, size)) = self.bodies.push(form as u8, kept.len(), write) else {
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(body);
+        let Ok((place, size)) = self.bodies.push(Form::Plain as u8, body.len(), write) else {
             return false; // no number is left to name it by: it stays as it is
         };
         self.body_bytes += size;
+        self.plain_bytes += size;
         self.close(program, id);
         if let Some(block) = self.blocks.get_mut(id as usize) {
             block.packed = place;
@@ -167,7 +177,11 @@ impl Blocks {
         let head = std::mem::replace(&mut block.head, NONE);
         self.table.release(std::mem::take(&mut block.region));
         if place != 0 {
-            let size = self.bodies.get(place).1.len();
+            let (form, body) = self.bodies.get(place);
+            let size = body.len();
+            if form == Form::Plain as u8 {
+                self.plain_bytes -= size;
+            }
             self.packed_bytes -= closed + size;
             self.body_bytes -= size;
             self.dead_body_bytes += size;
@@ -182,7 +196,7 @@ impl Blocks {
         self.heads.give_back(head);
     }
 
-    fn bytes_of(&self, id: u32) -> usize {
+    pub(super) fn bytes_of(&self, id: u32) -> usize {
         self.get(id).map_or(0, |block| block.bytes as usize)
     }
 
@@ -194,7 +208,7 @@ impl Blocks {
     }
 
     /// From now on a block takes so many bytes.
-    fn weigh(&mut self, id: u32, bytes: usize) {
+    pub(super) fn weigh(&mut self, id: u32, bytes: usize) {
         let Some(block) = self.blocks.get_mut(id as usize) else {
             return;
         };
@@ -213,6 +227,17 @@ impl Blocks {
         self.blocks.iter().any(both)
     }
 
+    /// Blocks that are put away and not compressed.
+    #[cfg(test)]
+    pub fn plain(&self) -> Vec<u32> {
+        let plain = |place| self.bodies.get(place).0 == Form::Plain as u8;
+        let packed = self.iter().filter(|(_, block)| block.packed != 0);
+        packed
+            .filter(|(_, block)| plain(block.packed))
+            .map(|(id, _)| id)
+            .collect()
+    }
+
     #[cfg(test)]
     pub fn shrink_after(&mut self, bytes: usize) {
         self.shrinker = super::Shrinker::new(bytes);
@@ -225,6 +250,7 @@ impl Blocks {
         let (place, _) = damaged.push(0, 7, damage).unwrap();
         self.bodies = damaged;
         self.body_bytes = 7;
+        self.plain_bytes = 7;
         for block in self.blocks.iter_mut().filter(|block| block.packed != 0) {
             block.packed = place;
         }

@@ -1,4 +1,4 @@
-//! Bodies that are put away, made smaller: blocks of many apps hold the same
+//! Bodies that were put away long ago, made smaller: blocks of many apps hold the same
 //! versions, locales and models, which a dictionary of some of them knows.
 
 use zstd::bulk::{Compressor, Decompressor};
@@ -18,8 +18,10 @@ const SHORTEST: usize = 40;
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Form {
-    /// As they are.
+    /// As they are, so far.
     Plain,
+    /// As they are: compressed they are no smaller.
+    Tight,
     /// A frame of Zstandard, which says how long they are.
     Shrunk,
 }
@@ -50,7 +52,7 @@ impl Shrinker {
     /// The body as it is kept.
     pub fn shrink<'s>(&'s mut self, body: &'s [u8]) -> (Form, &'s [u8]) {
         if body.len() < SHORTEST {
-            return (Form::Plain, body);
+            return (Form::Tight, body);
         }
         let Some((zstd, _)) = &mut self.zstd else {
             self.learn(body);
@@ -63,13 +65,13 @@ impl Shrinker {
         if done && self.shrunk.len() < body.len() {
             (Form::Shrunk, &self.shrunk)
         } else {
-            (Form::Plain, body)
+            (Form::Tight, body)
         }
     }
 
     /// The body again; `None` if the bytes are not what `shrink` made.
     pub fn restore<'s>(&'s mut self, form: u8, kept: &'s [u8]) -> Option<&'s [u8]> {
-        if form == Form::Plain as u8 {
+        if form != Form::Shrunk as u8 {
             return Some(kept);
         }
         let length = zstd::zstd_safe::get_frame_content_size(kept).ok()??;

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 
 use super::Blocks;
 use super::heads::Heads;
+use super::shrink::Form;
 use crate::counters::arena::KeyBytes;
 use crate::counters::index::{Index, NONE};
 use crate::counters::program::Program;
@@ -48,14 +49,14 @@ impl Blocks {
     /// Everything that can move does.
     #[cfg(test)]
     pub fn move_all(&mut self, program: &Program) {
-        self.move_bodies().unwrap();
+        self.move_bodies(0).unwrap();
         self.move_texts(program).unwrap();
         self.move_cells().unwrap();
     }
 
     fn tidy_contents(&mut self, program: &Program, worth: Worth) -> Result<(), TableFull> {
         if worth.moving(self.dead_body_bytes, self.body_bytes / 2) {
-            self.move_bodies()?;
+            self.move_bodies(0)?;
         }
         if worth.moving(self.table.dead(), self.table.len()) {
             self.move_texts(program)?;
@@ -66,8 +67,18 @@ impl Blocks {
         Ok(())
     }
 
-    /// In the order in which they lie, so that what is behind can go at once.
-    fn move_bodies(&mut self) -> Result<(), TableFull> {
+    /// Compresses what was put away longest ago, to free so many bytes; nothing
+    /// where that would be next to nothing.
+    pub fn shrink(&mut self, bytes: usize) {
+        if self.plain_bytes > bytes / 16 {
+            let moved = self.move_bodies(bytes);
+            self.full |= moved.is_err();
+        }
+    }
+
+    /// In the order in which they lie, which is that of their age, so that what is
+    /// behind can go at once. The first are compressed until so many bytes are saved.
+    fn move_bodies(&mut self, save: usize) -> Result<(), TableFull> {
         let packed = (0u32..).zip(&self.blocks);
         let mut places: Vec<(u32, u32)> = packed
             .filter(|(_, block)| block.packed != 0)
@@ -76,13 +87,29 @@ impl Blocks {
         places.sort_unstable();
         let mut old = std::mem::replace(&mut self.bodies, KeyBytes::new());
         self.dead_body_bytes = 0;
+        let mut plain = 0;
+        let mut saved = 0;
         for (place, id) in places {
             old.forget_before(place);
-            let place = self.bodies.copy(&old, place)?;
+            let (mut form, body) = old.get(place);
+            let mut kept = body;
+            if form == Form::Plain as u8 && saved < save {
+                let (now, shrunk) = self.shrinker.shrink(body);
+                (form, kept) = (now as u8, shrunk);
+            }
+            let write = |out: &mut Vec<u8>| out.extend_from_slice(kept);
+            let (place, size) = self.bodies.push(form, kept.len(), write)?;
             if let Some(block) = self.blocks.get_mut(id as usize) {
                 block.packed = place;
             }
+            plain += if form == Form::Plain as u8 { size } else { 0 };
+            let less = body.len() - size;
+            saved += less;
+            self.weigh(id, self.bytes_of(id) - less);
         }
+        self.plain_bytes = plain;
+        self.body_bytes -= saved;
+        self.packed_bytes -= saved;
         Ok(())
     }
 

@@ -46,17 +46,19 @@ fn what_stays_in_memory_is_as_it_was() {
     let log = hours(24);
     let mut engine = counting(&plan, at(0));
     engine.absorb(records(0, 0, &log[..20])).unwrap();
-    let flush = engine.freeze(None).unwrap().unwrap();
-    engine.acknowledge(flush.id).unwrap();
     let before = engine.memory().blocks;
     assert_eq!(engine.evict(before / 2).unwrap(), 0, "bytes are less");
     assert!(engine.memory().blocks <= before / 2);
     assert!((5..20).contains(&engine.stats().blocks_packed));
     check(&mut engine, &plan, &log);
+    let flush = engine.freeze(None).unwrap().unwrap();
+    engine.acknowledge(flush.id).unwrap();
+    assert_eq!(engine.group_count(), 0);
+    check(&mut engine, &plan, &log);
     // Some of the blocks again, and new ones.
     engine.absorb(records(0, 20, &log[20..])).unwrap();
     check(&mut engine, &plan, &log);
-    let evicted = engine.evict(before / 25).unwrap();
+    let evicted = engine.evict(before / 100).unwrap();
     assert!((1..20).contains(&evicted), "{evicted} of 20 clean ones");
     assert!(
         engine.memory().blocks <= before / 4,
@@ -99,6 +101,62 @@ fn what_is_not_written_yet_is_put_away_and_written_all_the_same() {
     engine.acknowledge(flush.id).unwrap();
     assert_eq!(engine.evict(0).unwrap(), 12);
     assert_eq!(engine.memory().dirty, 0);
+}
+
+/// What a flush writes of a block is what is put away of it, whatever becomes of the flush.
+#[test]
+fn what_was_written_is_kept_and_added_to() {
+    let plan = plan_of_events();
+    let mut log = hours(4);
+    let mut engine = counting(&plan, at(0));
+    engine.absorb(records(0, 0, &log)).unwrap();
+    let first = engine.freeze(None).unwrap().unwrap();
+    assert_eq!(engine.group_count(), 0);
+    log.extend(hours(2));
+    engine.absorb(records(0, 4, &log[4..])).unwrap();
+    check(&mut engine, &plan, &log);
+    engine.abandon(first.id).unwrap();
+    let truth = straight(&plan, 0, &log);
+    let second = engine.freeze(None).unwrap().unwrap();
+    let part = second
+        .parts
+        .iter()
+        .flat_map(|part| part.rows.iter().zip(part.values.iter()));
+    let found: Vec<_> = part.collect();
+    assert_eq!(found.len(), 4, "all of them are dirty again");
+    for (row, value) in found {
+        assert_eq!(groups(&plan, value), groups(&plan, &truth[row].1));
+    }
+    engine.acknowledge(second.id).unwrap();
+    assert_eq!(engine.group_count(), 0);
+    assert_eq!(engine.freeze(None).unwrap(), None);
+    check(&mut engine, &plan, &log);
+}
+
+/// Where bytes take too much, those that were put away longest ago are compressed, and nothing leaves.
+#[test]
+fn what_was_put_away_first_is_compressed_first() {
+    let plan = plan_of_events();
+    let log = hours(20);
+    let mut engine = counting(&plan, at(0));
+    engine.blocks.shrink_after(1);
+    for (next, record) in log.chunks(1).enumerate() {
+        engine.absorb(records(0, next as i64, record)).unwrap();
+        let flush = engine.freeze(None).unwrap().unwrap();
+        engine.acknowledge(flush.id).unwrap();
+    }
+    engine.blocks.move_all(&engine.program);
+    let before = engine.memory().blocks;
+    let plain = engine.blocks.plain();
+    assert_eq!(plain, (0..20).collect::<Vec<u32>>());
+    assert_eq!(engine.evict(before / 4 * 3).unwrap(), 0);
+    assert!(engine.memory().blocks <= before / 4 * 3);
+    let plain = engine.blocks.plain();
+    // The first one is what the dictionary was made of, and none could be used for it yet.
+    let youngest: Vec<u32> = (21 - plain.len() as u32..20).collect();
+    assert!((2..20).contains(&plain.len()), "{plain:?}");
+    assert_eq!(plain, [vec![0], youngest].concat());
+    check(&mut engine, &plan, &log);
 }
 
 #[test]
