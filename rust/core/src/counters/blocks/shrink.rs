@@ -20,7 +20,7 @@ const SHORTEST: usize = 40;
 pub(super) enum Form {
     /// As they are, so far.
     Plain,
-    /// As they are: compressed they are no smaller.
+    /// As they are: compressed they are no smaller, or the dictionary is made of them.
     Tight,
     /// A frame of Zstandard, which says how long they are.
     Shrunk,
@@ -56,7 +56,7 @@ impl Shrinker {
         }
         let Some((zstd, _)) = &mut self.zstd else {
             self.learn(body);
-            return (Form::Plain, body);
+            return (Form::Tight, body); // once: it is not learnt from again whenever memory is short
         };
         self.shrunk.clear();
         self.shrunk
