@@ -58,7 +58,7 @@ fn what_stays_in_memory_is_as_it_was() {
     // Some of the blocks again, and new ones.
     engine.absorb(records(0, 20, &log[20..])).unwrap();
     check(&mut engine, &plan, &log);
-    let evicted = engine.evict(before / 100).unwrap();
+    let evicted = engine.evict(before / 25).unwrap();
     assert!((1..20).contains(&evicted), "{evicted} of 20 clean ones");
     assert!(
         engine.memory().blocks <= before / 4,
