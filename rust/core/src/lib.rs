@@ -21,6 +21,9 @@ pub mod engine;
 pub mod plan;
 pub mod zone;
 
+// how sorted texts are written down
+mod prefix;
+
 // the archive's columns, and its files
 pub mod archive;
 pub mod parquet;

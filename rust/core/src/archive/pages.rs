@@ -16,6 +16,7 @@ use super::visit::{Number, Visitor};
 use crate::parquet::bloom::Bloom;
 use crate::parquet::chunk::{Bounds, Chunk, Encoding, PageFacts, Press};
 use crate::parquet::{ParquetError, bits, delta};
+use crate::prefix;
 
 /// A dictionary of numbers ends here; what comes then stands as it is.
 const MAX_NUMBERS: usize = 1 << 16;
@@ -518,8 +519,7 @@ fn prefixed_page<'v>(
     let mut before: &[u8] = &[];
     places(range, picks, |place| {
         let text = text(place);
-        let same = text.iter().zip(before).take_while(|(a, b)| a == b);
-        lengths.push(same.count() as i64);
+        lengths.push(prefix::shared(text, before) as i64);
         before = text;
     });
     delta::numbers(lengths, out);

@@ -6,6 +6,7 @@ use std::fmt;
 use super::varint;
 use crate::crc::crc32;
 use crate::plan::{Plan, Rollup};
+use crate::prefix;
 
 /// Version of the layout. Part of every plan id.
 pub const FORMAT: u8 = 2;
@@ -104,10 +105,8 @@ impl<'o> Writer<'o> {
         self.out.push(u8::from(other.is_some()));
         let mut previous: &[u8] = &[];
         for (key, values) in groups {
-            let shared = shared_prefix(previous, key);
+            let shared = prefix::shared(previous, key);
             let rest = key.get(shared..).unwrap_or(&[]);
-            let most = varint::MAX_BYTES * (2 + values.len()) + rest.len();
-            self.out.reserve(most);
             varint::write(shared as u64, self.out);
             varint::write(rest.len() as u64, self.out);
             self.out.extend_from_slice(rest);
@@ -156,22 +155,6 @@ fn write_header(out: &mut Vec<u8>, header: Header) {
 fn seal(out: &mut Vec<u8>, start: usize) {
     let crc = crc32(out.get(start..).unwrap_or(&[]));
     out.extend(crc.to_be_bytes());
-}
-
-/// How many bytes two keys have in common at their beginning, eight at once.
-fn shared_prefix(a: &[u8], b: &[u8]) -> usize {
-    let (left, _) = a.as_chunks::<8>();
-    let (right, _) = b.as_chunks::<8>();
-    let mut shared = 0;
-    for (left, right) in left.iter().zip(right) {
-        let differ = u64::from_le_bytes(*left) ^ u64::from_le_bytes(*right);
-        if differ != 0 {
-            return shared + differ.trailing_zeros() as usize / 8;
-        }
-        shared += 8;
-    }
-    let rest = a.iter().zip(b).skip(shared);
-    shared + rest.take_while(|(a, b)| a == b).count()
 }
 
 /// A decoded block, in flat vectors that are kept from block to block.

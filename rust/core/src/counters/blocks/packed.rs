@@ -23,7 +23,7 @@ impl Blocks {
         let place = self.get(id)?.packed;
         let (form, kept) = self.bodies.get(place);
         let body = self.shrinker.restore(form, kept);
-        // Nobody but `put_away` wrote it: what can not be read was damaged in memory.
+        // Nobody but `put_away` and `move_bodies` wrote it: what can not be read was damaged in memory.
         self.full |= body.is_none();
         body
     }

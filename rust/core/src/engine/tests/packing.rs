@@ -39,6 +39,19 @@ fn check(engine: &mut Engine<Tape>, plan: &Arc<Plan>, log: &[Entry]) {
     }
 }
 
+/// Every block of a flush is what a straight count of the log comes to; how many there are.
+fn check_flush(plan: &Arc<Plan>, log: &[Entry], flush: &Flush) -> usize {
+    let truth = straight(plan, 0, log);
+    let mut written = 0;
+    for part in &flush.parts {
+        for (row, value) in part.rows.iter().zip(part.values.iter()) {
+            assert_eq!(groups(plan, value), groups(plan, &truth[row].1));
+            written += 1;
+        }
+    }
+    written
+}
+
 /// Tables that grow, shrink and are rebuilt: what stays is what was there.
 #[test]
 fn what_stays_in_memory_is_as_it_was() {
@@ -87,15 +100,8 @@ fn what_is_not_written_yet_is_put_away_and_written_all_the_same() {
     engine.absorb(records(0, 12, &again)).unwrap();
     let since = GROUPS - 1_000; // a thousand were put together with the others at once
     assert_eq!(engine.group_count(), 6 * since);
-    let truth = straight(&plan, 0, &log);
     let flush = engine.freeze(None).unwrap().unwrap();
-    let written: usize = flush.parts.iter().map(|part| part.rows.len()).sum();
-    assert_eq!(written, 12);
-    for part in &flush.parts {
-        for (row, value) in part.rows.iter().zip(part.values.iter()) {
-            assert_eq!(groups(&plan, value), groups(&plan, &truth[row].1));
-        }
-    }
+    assert_eq!(check_flush(&plan, &log, &flush), 12);
     // Written while they are put away, they leave when they are clean.
     assert_eq!(engine.evict(0).unwrap(), 0, "they are in flight");
     engine.acknowledge(flush.id).unwrap();
@@ -116,17 +122,12 @@ fn what_was_written_is_kept_and_added_to() {
     engine.absorb(records(0, 4, &log[4..])).unwrap();
     check(&mut engine, &plan, &log);
     engine.abandon(first.id).unwrap();
-    let truth = straight(&plan, 0, &log);
     let second = engine.freeze(None).unwrap().unwrap();
-    let part = second
-        .parts
-        .iter()
-        .flat_map(|part| part.rows.iter().zip(part.values.iter()));
-    let found: Vec<_> = part.collect();
-    assert_eq!(found.len(), 4, "all of them are dirty again");
-    for (row, value) in found {
-        assert_eq!(groups(&plan, value), groups(&plan, &truth[row].1));
-    }
+    assert_eq!(
+        check_flush(&plan, &log, &second),
+        4,
+        "all of them are dirty again"
+    );
     engine.acknowledge(second.id).unwrap();
     assert_eq!(engine.group_count(), 0);
     assert_eq!(engine.freeze(None).unwrap(), None);
@@ -209,11 +210,8 @@ fn what_comes_beside_what_is_put_away_is_added_to_it() {
         engine
             .absorb(records(0, next as i64, &log[next..]))
             .unwrap();
-        let truth = straight(&plan, 0, &log);
         let flush = engine.freeze(None).unwrap().unwrap();
-        let part = &flush.parts[0];
-        let (row, value) = (part.rows.get(0).unwrap(), part.values.get(0).unwrap());
-        assert_eq!(groups(&plan, value), groups(&plan, &truth[row].1));
+        assert_eq!(check_flush(&plan, &log, &flush), 1);
         engine.acknowledge(flush.id).unwrap();
     }
     assert_eq!(
