@@ -14,7 +14,7 @@ from flurry_fast.stack import Stack
 from .. import trial_build
 
 ROOT = Path(__file__).parents[2]
-FAULTS = "zombie,rebalances,delay,cut,half open,gateway,DataNode,rewound,restore,recreate"
+FAULTS = "zombie,rebalances,delay,cut,half open,mid-write,gateway,DataNode,rewound,restore,recreate"
 
 
 @pytest.mark.timeout(1500)

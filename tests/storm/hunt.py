@@ -41,9 +41,10 @@ _LOST_WRITES = Recipe(10, ("reset", "half open", "reset", "cut", "half open"))
 _RETRIES = Recipe(10, ("resets", "resets", "resets"))
 _ZOMBIES = Recipe(4, ("zombie", "rebalances", "zombie", "rebalances"))
 _ONLY_KILLS = Recipe(10)
+_KILLS_AMID_WRITES = Recipe(2, ("mid-write", "mid-write"))
 
 RECIPES: Mapping[str, Recipe] = {
-    "position_before_ack": _ONLY_KILLS,
+    "position_before_ack": _KILLS_AMID_WRITES,
     "position_after_partial_flush": _LOST_WRITES,
     "false_ack_from_reused_connection": _RETRIES,
     "flush_abandoned_position_advanced": _LOST_WRITES,

@@ -59,6 +59,14 @@ def _refuse_writes(round_: Round) -> None:
         round_.wait(fault.hit.is_set, HIT_SECONDS, "a write that is reset")
 
 
+def _kill_amid_write(round_: Round) -> None:
+    """kill -9 of all, one of whom waits for the reply to a write that never arrived."""
+    fault = round_.proxy.spoil(Kind.SWALLOW, b"mutateRowsTs")
+    round_.wait(fault.hit.is_set, HIT_SECONDS, "a write that never arrives")
+    round_.crew.end_all(signal.SIGKILL)
+    round_.crew.start()
+
+
 def _server(name: str, round_: Round) -> None:
     """kill -9, a while without it, and a start. HBase may die of a DataNode or of the NameNode: see `Servers`."""
     servers = round_.servers
@@ -112,6 +120,7 @@ FAULTS: dict[str, Fault] = {
     "reset": Fault("a reset instead of a reply", partial(_spoil, Kind.RESET, 0.0)),
     "resets": Fault("eight writes, one after the other, are reset and not carried out", _refuse_writes),
     "half open": Fault("a call vanishes, and nothing is ever said", partial(_spoil, Kind.SWALLOW, 0.0)),
+    "mid-write": Fault("`kill -9` of all consumers while a write of one of them is on its way", _kill_amid_write),
     "slow": Fault("a reply comes byte by byte", partial(_spoil, Kind.DRIP, 0.2)),
     "broker": Fault("`kill -9` of one of three brokers; leaders move", _broker, ("kafka2",)),
     "region server": Fault("`kill -9` of the region server, with the master", partial(_server, "hmaster")),
