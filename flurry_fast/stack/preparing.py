@@ -10,6 +10,7 @@ from pathlib import Path
 from flurry_fast.stack import processes
 from flurry_fast.stack.errors import ServerFailed
 from flurry_fast.stack.folder import Folder, write
+from flurry_fast.stack.processes import Process
 from flurry_fast.stack.server import Part, Server
 
 
@@ -27,9 +28,7 @@ def format_folders(folder: Folder, servers: Iterable[Server]) -> None:
     No server starts before its folder is marked as formatted, so what has no mark holds no data: an interrupted
     preparation is thrown away and made again.
     """
-    for left in processes.find_all(folder):
-        if left.name.endswith("-format"):
-            processes.kill(left)
+    _end_preparations(processes.find_all(folder))
     unformatted = [
         server for server in servers if server.preparation is not None and not _mark(folder, server).exists()
     ]
@@ -59,6 +58,14 @@ def format_folders(folder: Folder, servers: Iterable[Server]) -> None:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+        if len(running) < len(unformatted):  # a start was interrupted: nobody holds that process
+            _end_preparations(processes.find_begun(folder))
+
+
+def _end_preparations(found: Iterable[Process]) -> None:
+    for process in found:
+        if process.name.endswith("-format"):
+            processes.kill(process)
 
 
 def _mark(folder: Folder, server: Server) -> Path:

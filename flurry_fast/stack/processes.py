@@ -103,6 +103,12 @@ def find_all(folder: Folder) -> list[Process]:
     return list(found.values())
 
 
+def find_begun(folder: Folder) -> list[Process]:
+    """As `find_all`, after a start that was interrupted: a process that is just beginning has no command line yet."""
+    time.sleep(_POLL)
+    return find_all(folder)
+
+
 def is_alive(process: Process) -> bool:
     """Whether it has not ended; a process that ends holds its ports until its last thread is gone."""
     return _is_alive(process.pid, process.started)

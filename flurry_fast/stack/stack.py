@@ -183,8 +183,9 @@ class Stack:
                 wait.launched.update(self._launch([server for part in wave for server in part.servers], progress))
                 wait.until_usable(wave)
         except BaseException:
-            mine = [processes.find(self.folder, name) for name in wait.launched]
-            processes.end([process for process in mine if process is not None], _FAILED_GRACE_SECONDS)
+            mine = {server.name for server in absent}  # whoever was launched, noted or not
+            left = [process for process in processes.find_begun(self.folder) if process.name in mine]
+            processes.end(left, _FAILED_GRACE_SECONDS)
             raise
         self.launched = tuple(sorted(wait.launched, key=list(self._servers).index))
 

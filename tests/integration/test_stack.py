@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import happybase
@@ -18,7 +19,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from flurry_fast.stack import Stack, StackOptions, StackRefused, free_base, processes, take_down
+from flurry_fast.stack import Stack, StackOptions, StackRefused, free_base, jvm, processes, take_down
 from flurry_fast.stack.folder import Folder
 from flurry_fast.stack.ports import SPAN
 
@@ -231,6 +232,27 @@ def test_up_that_is_interrupted_or_fails_leaves_nobody(small: Folder) -> None:
     assert failed.returncode == 1
     assert "log.segment.bytes" in failed.stderr
     assert processes.find_all(small) == []
+
+
+@pytest.mark.parametrize("name", ["kafka1-format", "kafka1"])
+def test_up_that_is_interrupted_within_a_start_leaves_nobody(
+    small: Folder, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, _, tag = subprocess.Popen, *jvm.tags(small.root, name)
+    children = []
+
+    def interrupted(command: Sequence[str], **how: Any) -> subprocess.Popen[bytes]:
+        child = start(command, **how)
+        if tag in command:
+            children.append(child)
+            raise KeyboardInterrupt  # the process is there, and nobody has been told
+        return child
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Stack.up(small.root, StackOptions(hdfs=False, hbase=False, quick=True, base_port=free_base()))
+    assert processes.find_all(small) == []
+    assert [child.wait() != 0 for child in children] == [True]
 
 
 def test_up_refuses_a_taken_port_and_starts_nothing(stack: Stack, small: Folder) -> None:
