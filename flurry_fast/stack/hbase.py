@@ -25,6 +25,13 @@ _MEMSTORE: dict[str, render.Value] = {
     "hfile.block.cache.size": "0.2",
 }
 
+# Bytes a second. At HBase's own bounds (50 and 100 MiB) a compaction has one of few cores for itself, and flushes wait
+# for as long as it lasts. Files that pile up raise the bound from the first to the second, and then lift it.
+_COMPACTIONS: dict[str, render.Value] = {
+    "hbase.hstore.compaction.throughput.lower.bound": 10 << 20,
+    "hbase.hstore.compaction.throughput.higher.bound": 40 << 20,
+}
+
 
 @dataclass(frozen=True)
 class _Size:
@@ -155,7 +162,7 @@ def hbase_site(options: StackOptions, folder: Folder) -> str:
             "hbase.regionserver.msginterval": 500 if options.quick else 2000,
             "hbase.regionserver.handler.count": 10,
             "hbase.rpc.rows.warning.threshold": 10_000,  # batches of 5,000 rows are meant
-            **({} if options.quick else _MEMSTORE),
+            **({} if options.quick else _MEMSTORE | _COMPACTIONS),
             **options.extra.get("hbase", {}),
         }
     )
