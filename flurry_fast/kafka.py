@@ -15,11 +15,15 @@ from flurry_fast.broker import BrokerFile, read_broker_file
 from flurry_fast.config.model import Kafka
 from flurry_fast.errors import ConfigError, ConfigProblem, FlurryFastError
 
+_SEE_TO_THE_BROKERS = "See that the brokers run, and that kafka.bootstrap names them."
 FIRST_ASK_SECONDS = 3.0  # for an answer of brokers that are alive; see Cluster.describe
 
 
 class KafkaUnavailable(FlurryFastError):
     """A broker did not answer in time, or answered with an error."""
+
+    def __init__(self, message: str, *, way_out: str = _SEE_TO_THE_BROKERS) -> None:
+        super().__init__(message, way_out=way_out)
 
 
 class TopicMissing(FlurryFastError):
