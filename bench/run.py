@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def collect(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """What each part wrote. Raises CalledProcessError."""
+    """What each part wrote. Ends the process where one fails."""
     console = Console(stderr=True)
     found = {}
     running: tuple[Product, ...] = ()
@@ -124,7 +124,9 @@ def collect(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
                         folder, running = stack.enter_context(folder_of(*part.needs)), part.needs
                     arguments = [*arguments, "--stack-dir", str(folder)]
                 console.rule(name)
-                subprocess.run([sys.executable, "-m", f"bench.{name}", *arguments, "--json", str(file)], check=True)
+                command = [sys.executable, "-m", f"bench.{name}", *arguments, "--json", str(file)]
+                if code := subprocess.run(command, check=False).returncode:
+                    sys.exit(f"bench.{name} ended with {code}. What was found before is kept: go on with --resume.")
             found[name] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
