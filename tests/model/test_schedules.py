@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCHEDULES = int(os.environ.get("FLURRY_FAST_SCHEDULES", "6000"))
+SCHEDULES = int(os.environ.get("FLURRY_FAST_SCHEDULES", "8000"))
 ENOUGH = 4000  # schedules in which every event and every check occurs
 
 EVENTS = """
