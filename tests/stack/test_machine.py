@@ -75,7 +75,7 @@ def test_maven_is_needed_until_the_jars_are_there(tmp_path: Path) -> None:
 def test_memory(tmp_path: Path) -> None:
     all_of_them = servers(tmp_path)
     needed = sum(server.memory for server in all_of_them) << 20
-    assert 3 << 30 < needed < 4 << 30
+    assert 4 << 30 < needed < 5 << 30
     assert machine.memory_problem(all_of_them, needed) is None
     assert machine.memory_problem(all_of_them, None) is None
     sentence = machine.memory_problem(all_of_them, 1 << 30)

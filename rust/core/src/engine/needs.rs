@@ -167,7 +167,7 @@ impl<S: ReportSink> Engine<S> {
                 return Err(corrupt(row, "the read returned it twice".to_owned()));
             }
             self.stats.base_found += 1;
-            self.seed_block(need.partition, need.epoch, *block, &decoded);
+            self.seed_block(need.partition, need.epoch, *block, &decoded, cell.value);
         }
         if let Some(need) = self
             .open
@@ -179,7 +179,7 @@ impl<S: ReportSink> Engine<S> {
         Ok(())
     }
 
-    fn seed_block(&mut self, partition: i32, epoch: u64, block: u32, cell: &Decoded) {
+    fn seed_block(&mut self, partition: i32, epoch: u64, block: u32, cell: &Decoded, value: &[u8]) {
         let Some(part) = self
             .partitions
             .iter_mut()
@@ -198,7 +198,7 @@ impl<S: ReportSink> Engine<S> {
             self.stops.push(truncated(part, last, known, found));
         }
         if self.blocks.get(block).is_some_and(|block| !block.dead) {
-            self.blocks.seed(&self.program, block, cell);
+            self.blocks.seed(&self.program, block, cell, value);
         }
     }
 

@@ -4,7 +4,7 @@ use super::Blocks;
 use super::apply::New;
 use super::heads::State;
 use super::merge::{Group, Merged};
-use crate::counters::block::{Decoded, Header, KeyParts, Writer, write_body};
+use crate::counters::block::{self, Decoded, Header, KeyParts, Writer, write_body};
 use crate::counters::program::Program;
 use crate::counters::row::write_row;
 use crate::counters::slots::Print;
@@ -39,13 +39,17 @@ pub(super) struct Encoding {
 }
 
 impl Blocks {
-    /// Puts the contents of a stored cell into a block that has no groups yet.
-    pub fn seed(&mut self, program: &Program, id: u32, cell: &Decoded) {
+    /// Puts the contents of a stored cell into a block that has no groups yet:
+    /// its value was read as `cell`, so it is canonical and stays as it is, put
+    /// away. Of a block that comes back, few groups are added to.
+    pub fn seed(&mut self, program: &Program, id: u32, cell: &Decoded, value: &[u8]) {
         let Some(block) = self.blocks.get_mut(id as usize) else {
             return;
         };
         block.base = cell.header.end;
-        self.fill(program, id, cell);
+        if !self.put_away(program, id, block::body(value)) {
+            self.fill(program, id, cell);
+        }
     }
 
     /// Makes the groups of a cell in a block that has none.

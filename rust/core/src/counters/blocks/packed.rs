@@ -49,7 +49,9 @@ impl Blocks {
     /// Puts the groups of a block away; what it is otherwise stays. False if
     /// they are already, or can not be.
     pub fn pack(&mut self, program: &Program, id: u32) -> bool {
-        let packable = |block: &&super::Block| !block.dead && !block.pending && block.head != NONE;
+        // What was put away of a block that waits is its stored cell: it waits for nothing else.
+        let is_known = |block: &super::Block| !block.pending || block.packed != 0;
+        let packable = |block: &&super::Block| !block.dead && is_known(block) && block.head != NONE;
         if self.get(id).filter(packable).is_none() {
             return false;
         }
@@ -73,7 +75,7 @@ impl Blocks {
         }
     }
 
-    fn put_away(&mut self, program: &Program, id: u32, body: &[u8]) -> bool {
+    pub(super) fn put_away(&mut self, program: &Program, id: u32, body: &[u8]) -> bool {
         if body.len() > MAX_KEY {
             return false;
         }

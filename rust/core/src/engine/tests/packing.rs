@@ -134,6 +134,32 @@ fn what_was_written_is_kept_and_added_to() {
     check(&mut engine, &plan, &log);
 }
 
+/// What was read of the store is put away already: only what comes now lies in the table.
+#[test]
+fn what_was_read_is_added_to_where_it_lies() {
+    let plan = plan_of_events();
+    let mut log = hours(4);
+    let mut store = Store::default();
+    let mut first = counting(&plan, at(0));
+    first.absorb(records(0, 0, &log)).unwrap();
+    let flush = first.freeze(None).unwrap().unwrap();
+    for part in &flush.parts {
+        (0..part.rows.len()).for_each(|at| store.put(part, at));
+    }
+    log.extend(hours(2));
+    let mut engine = counting(&plan, flush.positions[0].position);
+    engine.absorb(records(0, 4, &log[4..])).unwrap();
+    for group in 0..engine.needs().len() {
+        store.seed(&mut engine, group, 6);
+    }
+    assert_eq!(engine.group_count(), 0);
+    engine.resume(records(0, 4, &log[4..])).unwrap();
+    assert_eq!(engine.group_count(), 2 * (GROUPS - 1_000));
+    check(&mut engine, &plan, &log);
+    let flush = engine.freeze(None).unwrap().unwrap();
+    assert_eq!(check_flush(&plan, &log, &flush), 2);
+}
+
 /// Where bytes take too much, those that were put away longest ago are compressed, and nothing leaves.
 #[test]
 fn what_was_put_away_first_is_compressed_first() {
