@@ -159,8 +159,9 @@ def _recovery(name: str, part: dict[str, Any], folder: Path) -> list[str]:
 
 
 def _steady(name: str, part: dict[str, Any], folder: Path) -> list[str]:
-    """Base reads and rows a report, and memory, flush by flush."""
+    """Base reads and rows a report, and memory, round by round, of the process that goes on and of the next."""
     rows = part["figures"]
+    kinds = {name: [row for row in rows if row["name"].startswith(name)] for name in ("steady", "replaced")}
     figure, panels = plt.subplots(1, 3, figsize=(11, 3.2))
     for axes, what, label in zip(
         panels,
@@ -168,9 +169,11 @@ def _steady(name: str, part: dict[str, Any], folder: Path) -> list[str]:
         ("base reads a report", "rows a report", "resident, MB"),
         strict=True,
     ):
-        axes.plot(range(1, len(rows) + 1), [row[what] for row in rows], "o-", color=OURS)
+        for (kind, some), style in zip(kinds.items(), ("o-", "o--"), strict=True):
+            axes.plot(range(1, len(some) + 1), [row[what] for row in some], style, color=OURS, label=kind)
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("flush after the start")
+        axes.set_xlabel("round of flushes after the start")
+        axes.legend()
         axes.set_title(label, fontsize=10)
         axes.grid(alpha=0.3)
     return [_save(figure, name, folder)]

@@ -67,7 +67,7 @@ PARTS: dict[str, Run] = {
     ),
     "latency": Run("--seconds 90", None, f"--seconds 5 --capacity 2000 {SMALL}", ALL),
     "recovery": Run("--rounds 7", None, f"--rounds 1 --rate 500 --settle 5 --pause 15 {SMALL}", ALL),
-    "steady": Run("--minutes 6.5", None, f"--minutes 0.2 --warm-up 0.1 --rate 500 --flush 4 {SMALL}", ALL),
+    "steady": Run("", None, f"--minutes 0.3 --replaced 0.2 --rate 500 --flush 4 {SMALL}", ALL),
 }
 
 

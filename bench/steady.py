@@ -1,12 +1,12 @@
 """What 400,000 apps take of a consumer and of HBase at a 60 s flush, in steady state.
 
-    python -m bench.steady [--stack-dir DIR] [--minutes M] [--warm-up M] [--rate R] [--flush S] [--json FILE]
+    python -m bench.steady [--stack-dir DIR] [--minutes M] [--replaced M] [--rate R] [--flush S] [--json FILE]
 
 Devices send at Flurry's rate of 2013 (20,000 reports a second, bench/devices.py) to `flurry-fast consume` with both
-sinks on a real stack. After the warm-up the consumer is replaced in order, as an upgrade does it: the new one knows no
-block, and must read what is stored of each that comes again, until it has them (--same: it is not). From then on, a
-round of flushes (of all partitions, one after the other) after the other: blocks that were read before they could be
-counted, rows and bytes that were written, reports, resident memory. Steady state is the last round. Every followed
+sinks on a real stack. A round of flushes (of all partitions, one after the other) after the other: blocks that were
+read before they could be counted, rows and bytes that were written, reports, resident memory. Steady state are all
+rounds but the first, which ends with the first flush. Then the consumer is replaced in order, as an upgrade does it:
+the new one knows no block, and must read what is stored of each that comes again, until it has them. Every followed
 app's `reports` must be exactly what was sent, and an audit must find nothing.
 """
 
@@ -84,7 +84,7 @@ def measure(options: argparse.Namespace) -> Part:
         "counters.flush_bytes": str(GIB),
         "consume.drain_timeout": "120",
     } | dict(item.split("=", 1) for item in options.set)
-    seconds, warm_up = options.minutes * 60, options.warm_up * 60
+    seconds, replaced = options.minutes * 60, options.replaced * 60
     with (
         a_stack(options, *ALL) as stack,
         tempfile.TemporaryDirectory(prefix="bench-steady-") as name,
@@ -93,19 +93,18 @@ def measure(options: argparse.Namespace) -> Part:
     ):
         folder = Path(name)
         consumer = Consumer(folder, here, given)
-        words = ("--rate", str(options.rate), "--seconds", str(warm_up + seconds + options.flush))
+        words = ("--rate", str(options.rate), "--seconds", str(seconds + replaced + options.flush))
         try:
             consumer.until_reading()
             with devices(here, folder, options.apps, *words) as (child, _):
                 child.tell("go")
-                step("warm-up", f"{options.warm_up:g} minutes")
-                time.sleep(warm_up)
-                step("measured", f"{options.minutes:g} minutes")
-                if not options.same:
-                    consumer.end()
-                    consumer = Consumer(folder, here, given)
-                    consumer.until_reading()
-                found = rounds(consumer, seconds, options.flush)
+                step("steady", f"{options.minutes:g} minutes")
+                same = rounds(consumer, seconds, options.flush)
+                step("replaced", f"{options.replaced:g} minutes")
+                consumer.end()
+                consumer = Consumer(folder, here, given)
+                consumer.until_reading()
+                new = rounds(consumer, replaced, options.flush)
                 answer = json.loads(child.expect("done"))
             step("compared", f"{answer['sent']:,} reports")
             consumer.until_counted(PATIENCE)  # a machine that is too slow for the rate is told by the rounds
@@ -114,40 +113,44 @@ def measure(options: argparse.Namespace) -> Part:
             consumer.kill()
         counted = check_counted(here, answer["watched"])
         audited = audit(here, folder, options.audit)
-    rows = [
-        {"name": f"round {number}", "title": f"round {number} of flushes after the start", **moment.since(before)}
-        for number, (before, moment) in enumerate(pairwise(found), 1)
-    ]
-    if not rows:
-        raise RuntimeError(f"No flush in {seconds:g} s: give more --minutes.")
-    last = rows[-1]
+    if len(same) < 3 or len(new) < 2:
+        raise RuntimeError("Too few flushes for a figure: give more --minutes and --replaced, or less --flush.")
+    steady, last = same[-1].since(same[1]), new[-1].since(new[-2])
     ratios = {
-        "steady_rss_gb": max(row["rss_mb"] for row in rows) / 1e3,
-        "steady_base_reads_per_report": last["base_reads_per_report"],
-        "steady_rows_per_report": last["rows_per_report"],
-        "steady_row_bytes_per_report": last["row_bytes_per_report"],
+        "steady_rss_gb": max(moment.resident for moment in same) / 1e9,
+        "steady_base_reads_per_report": steady["base_reads_per_report"],
+        "steady_rows_per_report": steady["rows_per_report"],
+        "steady_row_bytes_per_report": steady["row_bytes_per_report"],
+        "replaced_rss_gb": max(moment.resident for moment in new) / 1e9,
+        "replaced_reports_per_s": new[1].since(new[0])["reports_per_s"],
+        "replaced_base_reads_per_report": last["base_reads_per_report"],
+        "replaced_rows_per_report": last["rows_per_report"],
     }
     workload = {
         "reports_per_s": options.rate,
         "flush_s": options.flush,
         "apps": options.apps,
         "partitions": options.partitions,
-        "replaced": not options.same,
         "settings": " ".join(options.set) or "consume.memory as shipped",
     }
     notes = [
         f"HBase has exactly the {counted:,} reports that the followed apps sent; {audited['blocks']:,} blocks of"
         f" {audited['records']:,} records were audited."
     ]
+    rows = _rows("steady", "the same process", same) + _rows("replaced", "a new one", new)
     return Part("steady", workload, rows, ratios, notes)
+
+
+def _rows(name: str, title: str, found: list[Moment]) -> list[dict[str, Any]]:
+    each = enumerate(pairwise(found), 1)
+    return [{"name": f"{name} {n}", "title": f"{title}, round {n}", **now.since(before)} for n, (before, now) in each]
 
 
 def main() -> None:
     """See the module's words."""
     arguments = options_of(__doc__)
-    arguments.add_argument("--minutes", type=float, default=6.5)
-    arguments.add_argument("--warm-up", type=float, default=3.0, metavar="MINUTES", help="Before the new start.")
-    arguments.add_argument("--same", action="store_true", help="The same process all the time, not a new one.")
+    arguments.add_argument("--minutes", type=float, default=4.5, help="Of the first process.")
+    arguments.add_argument("--replaced", type=float, default=4.5, metavar="MINUTES", help="Of the one that takes over.")
     arguments.add_argument("--rate", type=float, default=20_000.0, help="Reports a second.")
     arguments.add_argument("--flush", type=float, default=60.0, metavar="SECONDS")
     arguments.add_argument("--audit", type=int, default=1, metavar="PARTITIONS", help="That are audited at the end.")

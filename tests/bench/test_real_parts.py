@@ -65,10 +65,13 @@ def test_recovery_of_a_killed_consumer(start: Start) -> None:
 
 
 def test_steady_state_flush_by_flush(start: Start) -> None:
-    words = ("--minutes", "0.15", "--warm-up", "0.03", "--rate", "300", "--flush", "1")
+    words = ("--minutes", "0.1", "--replaced", "0.1", "--rate", "300", "--flush", "1")
     found = start(steady, *words, *SMALL)
-    assert len(found["figures"]) >= 2
-    assert all(row["rows_per_report"] > 0 for row in found["figures"])
+    rows = {row["name"]: row for row in found["figures"]}
+    assert {"steady 1", "steady 2", "replaced 1"} <= rows.keys()
+    assert all(row["rows_per_report"] > 0 for row in rows.values())
+    assert rows["replaced 1"]["base_reads_per_report"] > 0
+    assert found["ratios"]["steady_base_reads_per_report"] == 0
     assert found["ratios"]["steady_rss_gb"] > 0.02
 
 

@@ -72,7 +72,7 @@ def test_a_report_has_every_part_and_its_charts(tmp_path: Path) -> None:
     ]
     share = {"name": "consumer", "title": "ours", "cores": 1.0}
     moment = {"seconds": 1.0, "million_points_per_s": 1.0, "resident_mb": 5.0, "buffers_mb": 2.0}
-    flush = {"name": "flush 1", "base_reads_per_report": 0.1, "rows_per_report": 0.2, "rss_mb": 9.0}
+    flush = {"name": "steady 1", "base_reads_per_report": 0.1, "rows_per_report": 0.2, "rss_mb": 9.0}
     kill = {"way": "static", "first": 1.0, "every": 2.0, "fresh": 3.0}
     parts = {
         "kernels": _result("kernels", kernels, {"aggregate_vs_java_fast": 2.5}),
@@ -80,7 +80,7 @@ def test_a_report_has_every_part_and_its_charts(tmp_path: Path) -> None:
         "whole": _result("whole", [share, share | {"name": "beside_consumer"}], {}) | {"series": [moment]},
         "latency": _result("latency", [{"name": "50 %"}], {}) | {"series": [{"percent": 50, "quantiles": [0.1] * 103}]},
         "recovery": _result("recovery", [{"name": "static"}], {}) | {"series": [kill]},
-        "steady": _result("steady", [flush, flush], {}),
+        "steady": _result("steady", [flush, flush | {"name": "replaced 1"}], {}),
     }
     latest = {
         "environment": {"command": "python -m bench.run"},
