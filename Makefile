@@ -31,9 +31,11 @@ demo: build ## Watch all of it run for a minute, with kills, and be audited
 stack: build ## Run real Kafka, HDFS and HBase on this machine (ARGS="--quick --brokers 3"); needs Java and Maven
 	@$(VENV)/bin/flurry-fast stack up $(ARGS)
 
-# Three processes: most of a test is waiting. Each starts real servers of its own when a test asks for them.
+# Three processes: most of a test is waiting. Each starts real servers of its own when a test asks for them. Tests start
+# thousands of processes of the package: where bytecode is not written by itself, each would compile it once more.
 test: build trials $(VENV)/.dev ## Run all tests: Rust, then Python (ARGS go to pytest)
 	$(CARGO) test --quiet --manifest-path rust/Cargo.toml --workspace --locked
+	$(PY) -m compileall -q flurry_fast $(TRIALS)/flurry_fast
 	$(PY) -m pytest --numprocesses 3 --dist worksteal --durations 40 $(ARGS)
 
 lint: build $(VENV)/.dev ## Check style, types and stubs of Python and Rust
