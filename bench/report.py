@@ -161,7 +161,7 @@ def _recovery(name: str, part: dict[str, Any], folder: Path) -> list[str]:
 def _steady(name: str, part: dict[str, Any], folder: Path) -> list[str]:
     """Base reads and rows a report, and memory, round by round, of the process that goes on and of the next."""
     rows = part["figures"]
-    kinds = {name: [row for row in rows if row["name"].startswith(name)] for name in ("steady", "replaced")}
+    kinds = {kind: [row for row in rows if row["name"].startswith(kind)] for kind in ("steady", "replaced")}
     figure, panels = plt.subplots(1, 3, figsize=(11, 3.2))
     for axes, what, label in zip(
         panels,

@@ -105,6 +105,8 @@ def measure(options: argparse.Namespace) -> Part:
                 consumer = Consumer(folder, here, given)
                 consumer.until_reading()
                 new = rounds(consumer, replaced, options.flush)
+                if len(same) < 3 or len(new) < 2:
+                    raise RuntimeError("Too few flushes: give more --minutes and --replaced, or less --flush.")
                 answer = json.loads(child.expect("done"))
             step("compared", f"{answer['sent']:,} reports")
             consumer.until_counted(PATIENCE)  # a machine that is too slow for the rate is told by the rounds
@@ -113,8 +115,6 @@ def measure(options: argparse.Namespace) -> Part:
             consumer.kill()
         counted = check_counted(here, answer["watched"])
         audited = audit(here, folder, options.audit)
-    if len(same) < 3 or len(new) < 2:
-        raise RuntimeError("Too few flushes for a figure: give more --minutes and --replaced, or less --flush.")
     steady, last = same[-1].since(same[1]), new[-1].since(new[-2])
     ratios = {
         "steady_rss_gb": max(moment.resident for moment in same) / 1e9,

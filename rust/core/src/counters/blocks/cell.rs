@@ -4,7 +4,7 @@ use super::Blocks;
 use super::apply::New;
 use super::heads::State;
 use super::merge::{Group, Merged};
-use crate::counters::block::{self, Decoded, Header, KeyParts, Writer, write_body};
+use crate::counters::block::{Decoded, Header, KeyParts, Writer, write_body};
 use crate::counters::program::Program;
 use crate::counters::row::write_row;
 use crate::counters::slots::Print;
@@ -47,7 +47,7 @@ impl Blocks {
             return;
         };
         block.base = cell.header.end;
-        if !self.put_away(program, id, block::body(value)) {
+        if !self.keep(program, id, value) {
             self.fill(program, id, cell);
         }
     }

@@ -66,16 +66,14 @@ impl Blocks {
         done
     }
 
-    /// Puts the groups of a block away as the value that was just written of it:
-    /// the next time only what came since is sorted, and merged with it. They
-    /// stay where they are if that can not be.
-    pub fn keep(&mut self, program: &Program, id: u32, value: &[u8]) {
-        if !self.full && !self.is_packed(id) {
-            self.put_away(program, id, block::body(value));
-        }
+    /// Puts the groups of a block away as the value that was just written or
+    /// read of it: the next time only what came since is sorted, and merged with
+    /// it. False if that can not be: they stay where they are.
+    pub fn keep(&mut self, program: &Program, id: u32, value: &[u8]) -> bool {
+        !self.full && !self.is_packed(id) && self.put_away(program, id, block::body(value))
     }
 
-    pub(super) fn put_away(&mut self, program: &Program, id: u32, body: &[u8]) -> bool {
+    fn put_away(&mut self, program: &Program, id: u32, body: &[u8]) -> bool {
         if body.len() > MAX_KEY {
             return false;
         }

@@ -364,6 +364,13 @@ impl Store {
         }
     }
 
+    /// Every block of a flush.
+    pub fn put_all(&mut self, flush: &Flush) {
+        for part in &flush.parts {
+            (0..part.rows.len()).for_each(|at| self.put(part, at));
+        }
+    }
+
     /// Reads what a group needs and seeds it.
     pub fn seed(&self, engine: &mut Engine<Tape>, group: usize, log_end: i64) {
         let need = engine.needs()[group].clone();

@@ -143,9 +143,7 @@ fn what_was_read_is_added_to_where_it_lies() {
     let mut first = counting(&plan, at(0));
     first.absorb(records(0, 0, &log)).unwrap();
     let flush = first.freeze(None).unwrap().unwrap();
-    for part in &flush.parts {
-        (0..part.rows.len()).for_each(|at| store.put(part, at));
-    }
+    store.put_all(&flush);
     log.extend(hours(2));
     let mut engine = counting(&plan, flush.positions[0].position);
     engine.absorb(records(0, 4, &log[4..])).unwrap();

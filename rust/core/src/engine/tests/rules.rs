@@ -181,9 +181,7 @@ fn stored(plan: &Arc<Plan>, log: &[Entry], end: usize) -> Store {
     let mut engine = counting(plan, at(0));
     engine.absorb(records(0, 0, &log[..end])).unwrap();
     let mut store = Store::default();
-    for part in engine.freeze(None).unwrap().unwrap().parts {
-        (0..part.rows.len()).for_each(|at| store.put(&part, at));
-    }
+    store.put_all(&engine.freeze(None).unwrap().unwrap());
     store
 }
 
